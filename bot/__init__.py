@@ -1,0 +1,1 @@
+"""The conversation: Slack in, Slack out. Knows no WinRM."""

@@ -1,0 +1,1 @@
+"""Values, and the one module that loads them."""

@@ -1,0 +1,1 @@
+"""The memory: events, decisions, approval, clocks, audit. Knows no Slack and no WinRM."""

@@ -1,0 +1,1 @@
+"""The runbook: estate, catalogue, plans. Knows no wires."""

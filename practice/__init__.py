@@ -1,0 +1,1 @@
+"""The rehearsal: a Slack workspace, Lync sites, WinRM and DNS on loopback. Nobody imports it."""

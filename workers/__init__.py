@@ -1,0 +1,1 @@
+"""The hands: surveys and approved plans over WinRM and DNS. Knows no Slack."""
