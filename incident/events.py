@@ -153,9 +153,7 @@ class Closed(Event):
 
     CODE, WRITERS = "INC090I", PEOPLE
     kind: Literal["closed"] = "closed"
-    result: Literal[
-        "recovered", "recovered_late", "aborted", "cancelled", "hard_stopped", "false_alarm", "incomplete"
-    ]
+    result: Literal["recovered", "recovered_late", "aborted", "cancelled", "hard_stopped", "false_alarm", "incomplete"]
     sentence: str = ""
 
 

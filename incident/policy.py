@@ -118,9 +118,7 @@ class Policy(Frozen):
             for what, key in keys:
                 other = seen.setdefault((what, key), person.id)
                 if other != person.id or (what == "id" and sum(p.id == person.id for p in self.persons) > 1):
-                    raise ValueError(
-                        f"persons {other} and {person.id} share one {what}; one human is one entry"
-                    )
+                    raise ValueError(f"persons {other} and {person.id} share one {what}; one human is one entry")
         sets = [frozenset(p.pools) for p in self.pairs]
         if len(set(sets)) != len(sets):
             raise ValueError("the same pair stands twice under [[pairs]]")
@@ -132,9 +130,7 @@ class Policy(Frozen):
 
     def by_slack(self, team: str, user: str) -> Person | None:
         """The person who owns this Slack identity, or None."""
-        return next(
-            (p for p in self.persons if SlackId.model_construct(team=team, user=user) in p.slack), None
-        )
+        return next((p for p in self.persons if SlackId.model_construct(team=team, user=user) in p.slack), None)
 
     def holders(self, role: Role) -> tuple[Person, ...]:
         """Everybody who holds `role`, in contact order."""

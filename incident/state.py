@@ -222,9 +222,7 @@ class Incident:
     """The result, once closed."""
     closed_at: datetime | None = None
     closing: str = ""
-    refusals: MappingProxyType[tuple[str, str, str], RefusalCount] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
+    refusals: MappingProxyType[tuple[str, str, str], RefusalCount] = field(default_factory=lambda: MappingProxyType({}))
     locked: frozenset[str] = frozenset()
     wrong_codes: MappingProxyType[str, int] = field(default_factory=lambda: MappingProxyType({}))
     code_steps: MappingProxyType[str, int] = field(default_factory=lambda: MappingProxyType({}))
