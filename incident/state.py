@@ -68,7 +68,7 @@ class Request:
     approved_at: datetime | None = None
     window_ends: datetime | None = None
     rechecked_at: datetime | None = None
-    accounts: MappingProxyType[str, Account] = MappingProxyType({})
+    accounts: MappingProxyType[str, Account] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def still_needed(self) -> int:
