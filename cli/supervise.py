@@ -1,0 +1,134 @@
+"""Processes side by side: started in order, watched, restarted when they die, and stopped by their own pid.
+
+Used by `lync-dr practice all` and, through it, by the demo. On a real host systemd does this work; see
+`docs/operations.md`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+GRACE_S = 8.0
+"""Seconds a process has between SIGTERM and SIGKILL."""
+
+
+class DidNotStart(Exception):
+    """A process ended, or said nothing, before it was ready."""
+
+
+@dataclass
+class Part:
+    """One process: how it is started and how one sees that it is ready."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    log: Path
+    ready: Callable[[], bool] | None = None
+    ready_within_s: float = 40.0
+    restart: bool = True
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    restarts: int = 0
+    note: str = ""
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this child when its parent is gone (prctl(2), PR_SET_PDEATHSIG); elsewhere nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+class Supervisor:
+    """Starts parts in order and keeps them up. Use as a context: leaving it stops everything, newest first."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._parts: list[Part] = []
+        self._stopping = threading.Event()
+
+    def __enter__(self) -> Supervisor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self, part: Part) -> Part:
+        """Start one part and wait until it is ready. Raises DidNotStart with the end of its log."""
+        self._spawn(part)
+        self._parts.append(part)
+        ends = time.monotonic() + part.ready_within_s
+        while part.ready is not None and not part.ready():
+            assert part.process is not None
+            code = part.process.poll()
+            if code is not None:
+                raise DidNotStart(f"{part.name} ended with exit code {code} before it was ready. {self._tail(part)}")
+            if time.monotonic() > ends:
+                raise DidNotStart(f"{part.name} was not ready within {part.ready_within_s:g} s. {self._tail(part)}")
+            if self._stopping.wait(0.05):
+                raise DidNotStart(f"{part.name}: stopped while starting.")
+        return part
+
+    def watch(self, until: threading.Event, every_s: float = 0.3) -> None:
+        """Keep the parts up until `until` is set: one that ended is started again, and said."""
+        while not until.wait(every_s):
+            for part in self._parts:
+                assert part.process is not None
+                code = part.process.poll()
+                if code is None or not part.restart or self._stopping.is_set():
+                    continue
+                part.restarts += 1
+                self._say(f"{part.name} ended with exit code {code}; started again ({part.restarts}).")
+                self._spawn(part)
+
+    def stop(self) -> None:
+        """Stop everything, newest first: SIGTERM, then SIGKILL for what is left of each process group."""
+        self._stopping.set()
+        for part in reversed(self._parts):
+            if part.process is not None and part.process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    part.process.terminate()
+        ends = time.monotonic() + GRACE_S
+        for part in reversed(self._parts):
+            if part.process is None:
+                continue
+            try:
+                part.process.wait(max(0.1, ends - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                part.process.kill()
+                part.process.wait()
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(part.process.pid, signal.SIGKILL)
+        self._parts.clear()
+
+    def pids(self) -> dict[str, int]:
+        """Name -> pid of every part that runs."""
+        return {p.name: p.process.pid for p in self._parts if p.process is not None and p.process.poll() is None}
+
+    @staticmethod
+    def _spawn(part: Part) -> None:
+        part.log.parent.mkdir(parents=True, exist_ok=True)
+        with part.log.open("ab") as log:
+            part.process = subprocess.Popen(
+                list(part.argv),
+                env=dict(part.env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+
+    @staticmethod
+    def _tail(part: Part) -> str:
+        text = part.log.read_text("utf-8", errors="replace").strip().splitlines()
+        return "Its last words: " + " / ".join(text[-6:]) if text else "It said nothing."
