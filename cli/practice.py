@@ -1,0 +1,280 @@
+"""`lync-dr practice`: the rehearsal's parts as processes, alone or together with the real bot and workers.
+
+Nothing here imports the rehearsal: its parts are started as processes and reached through their sockets, so that
+another Slack, another WinRM client or a real server can take the place of any of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.supervise import DidNotStart, Part, Supervisor
+
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+HANDS = ("act1", "act2")
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Where everything of one running rehearsal is. Written as `practice.json` for people and drivers."""
+
+    out: Path
+    page_url: str
+    env: dict[str, str]
+    controls: dict[str, Any]
+    keys: Path
+    pids: dict[str, int]
+
+    def write(self) -> None:
+        """Write `practice.json`, whole or not at all."""
+        data = {
+            "page_url": self.page_url,
+            "env": self.env,
+            "controls": self.controls,
+            "keys": str(self.keys),
+            "pids": self.pids,
+        }
+        temporary = self.out / "practice.json.new"
+        temporary.write_text(json.dumps(data, indent=1), "utf-8")
+        temporary.replace(self.out / "practice.json")
+
+
+def _python(*module: str) -> list[str]:
+    return [sys.executable, "-m", *module]
+
+
+def _json_ready(path: Path) -> Callable[[], bool]:
+    def ready() -> bool:
+        try:
+            return bool(json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError):
+            return False
+
+    return ready
+
+
+def _base_env(out: Path) -> dict[str, str]:
+    env = {k: v for k, v in os.environ.items() if k not in _LEFT_OUT and not k.startswith(("SLACK_", "LYNC_DR_"))}
+    env |= {k: v for k, v in os.environ.items() if k.startswith("LYNC_DR_SPEED_")}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(CONFIG.parent), env.get("PYTHONPATH", ""))))
+    env["PYTHONUNBUFFERED"] = "1"
+    env["LYNC_DR_STATE"] = str(out / "state")
+    return env
+
+
+_LEFT_OUT = {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}
+
+
+class _Stage:
+    """Puts one rehearsal together, part by part."""
+
+    def __init__(self, supervisor: Supervisor, out: Path, settings: dict[str, str]) -> None:
+        self.supervisor, self.out = supervisor, out
+        self.env = _base_env(out) | settings
+        self.keys = out / "keys"
+
+    def start(self, name: str, argv: list[str], ready: Callable[[], bool] | None = None, **extra: str) -> Part:
+        log = self.out / "log" / f"{name}.log"
+        return self.supervisor.start(Part(name, argv, self.env | extra, log, ready=ready))
+
+    def sites(self, durations: str) -> None:
+        where = self.out / "estate"
+        where.mkdir(parents=True, exist_ok=True)
+        argv = _python("practice.estate", "--out", str(where))
+        if durations:
+            argv += ["--durations", durations]
+        self.start("sites", argv, _json_ready(where / "controls.json"))
+        self.env |= json.loads((where / "env.json").read_text("utf-8"))
+        self.env["LYNC_DR_ENDPOINTS"] = str(where / "endpoints.toml")
+
+    def slack(self, controls: Path | None) -> dict[str, str]:
+        ready = self.out / "slack.json"
+        argv = _python("practice.slack", "--state", str(self.out / "slack"), "--port", "0", "--ready", str(ready))
+        if controls is not None:
+            argv += ["--controls", str(controls)]
+        self.start("slack", argv, _json_ready(ready))
+        slack: dict[str, str] = json.loads(ready.read_text("utf-8"))
+        self.env["SLACK_API_URL"] = slack["api_url"]
+        return slack
+
+    def store(self) -> None:
+        state = self.out / "state"
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.start("store", _python("cli", "store"), lambda: (state / "store.sock").exists())
+        self.env["LYNC_DR_REDIS_URL"] = f"unix://{state / 'store.sock'}"
+
+    def product(self, slack: dict[str, str]) -> None:
+        self.env["LYNC_DR_KEYS"] = str(self.keys)
+        for name, kind in (("bot", "bot"), ("cli", "cli"), ("look", "worker"), *((h, "worker") for h in HANDS)):
+            _run([*_python("cli", "keys", "init", name, "--kind", kind)], self.env)
+        self.env.setdefault("LYNC_DR_ESTATE", str(CONFIG / "estate.practice.toml"))
+        self.env.setdefault("LYNC_DR_POLICY", str(CONFIG / "policy.practice.toml"))
+        tokens = {"SLACK_BOT_TOKEN": slack["bot_token"], "SLACK_APP_TOKEN": slack["app_token"]}
+        for name, argv, extra in (
+            ("look", ["worker", "look"], {}),
+            *((hand, ["worker", "act"], {}) for hand in HANDS),
+            ("bot", ["bot"], tokens),
+        ):
+            ready = self.out / f"{name}.ready"
+            ready.unlink(missing_ok=True)
+            self.start(name, _python("cli", *argv, "--name", name, "--ready", str(ready)), ready.exists, **extra)
+
+
+def _run(argv: list[str], env: dict[str, str]) -> None:
+    import subprocess
+
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise DidNotStart(f"{' '.join(argv[2:])} failed: {(done.stderr or done.stdout).strip()}")
+
+
+@contextmanager
+def rehearse(out: Path, durations: str, settings: dict[str, str], say: Callable[[str], None]) -> Iterator[Rehearsal]:
+    """Start everything, yield where it is, stop everything. Raises DidNotStart naming the part and its last words."""
+    with Supervisor(say) as supervisor:
+        stage = _Stage(supervisor, out, settings)
+        stage.store()
+        stage.sites(durations)
+        slack = stage.slack(out / "estate" / "controls.json")
+        stage.product(slack)
+        controls = json.loads((out / "estate" / "controls.json").read_text("utf-8"))
+        rehearsal = Rehearsal(out, slack["page_url"], stage.env, controls, stage.keys, supervisor.pids())
+        rehearsal.write()
+        stopping = threading.Event()
+        watcher = threading.Thread(target=supervisor.watch, args=(stopping,), daemon=True)
+        watcher.start()
+        try:
+            yield rehearsal
+        finally:
+            stopping.set()
+            watcher.join(5)
+
+
+@contextmanager
+def until_told_to_stop() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set; a second Ctrl-C changes nothing about a stop that is under way."""
+    asked = threading.Event()
+    before = {s: signal.signal(s, lambda *_: asked.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _out_dir(out: Path | None) -> tuple[Path, bool]:
+    """The directory to use, and whether it is ours to remove. Short, since socket paths are limited."""
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        return out.resolve(), False
+    return Path(tempfile.mkdtemp(prefix="lync-dr-")), True
+
+
+@click.group(help="The rehearsal: Slack, sites and DNS on this machine, nothing else.")
+def practice() -> None:
+    """Group of `lync-dr practice`."""
+
+
+@practice.command("all", help="Everything together; prints the page's address and runs until Ctrl-C.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where to keep logs and records; default: temporary.")
+@click.option("--durations", default="", help="Seconds the simulated cmdlets take, as name=seconds,…")
+def practice_all(out: Path | None, durations: str) -> None:
+    """Run the whole rehearsal until told to stop."""
+    where, ours = _out_dir(out)
+    try:
+        with until_told_to_stop() as asked:
+            settings = {k: v for k, v in os.environ.items() if k in _PASSED_ON}
+            with rehearse(where, durations, settings, click.echo) as rehearsal:
+                click.echo(f"Practice is ready. Open {rehearsal.page_url}")
+                click.echo("Pull the plug on London with the controls there, then type: /lync declare-disaster fe1")
+                click.echo(f"Logs and records: {where}. Ctrl-C ends it.")
+                while not asked.wait(1):
+                    pass
+                click.echo("Stopping.")
+    except DidNotStart as trouble:
+        click.echo(f"The rehearsal could not start. {trouble}", err=True)
+        raise SystemExit(1) from None
+    finally:
+        if ours:
+            shutil.rmtree(where, ignore_errors=True)
+
+
+_PASSED_ON = {
+    "LYNC_DR_ESTATE",
+    "LYNC_DR_POLICY",
+    "LYNC_DR_APPROVAL_EXPIRY_S",
+    "LYNC_DR_LEASE_S",
+    "LYNC_DR_RECONCILE_S",
+}
+
+
+def _alone(name: str, argv: list[str], ready: Path) -> None:
+    """Run one part alone until told to stop, and print what it says of itself."""
+    with until_told_to_stop() as asked, Supervisor(click.echo) as supervisor:
+        log = ready.parent / f"{name}.log"
+        try:
+            part = supervisor.start(Part(name, argv, _base_env(ready.parent), log, _json_ready(ready), restart=False))
+        except DidNotStart as trouble:
+            click.echo(str(trouble), err=True)
+            raise SystemExit(1) from None
+        click.echo(ready.read_text("utf-8"))
+        while not asked.wait(0.5):
+            assert part.process is not None
+            if part.process.poll() is not None:
+                click.echo(f"{name} ended with exit code {part.process.returncode}; see {log}", err=True)
+                raise SystemExit(1)
+
+
+@practice.command("slack", help="Only the practice Slack workspace; prints its address and tokens as JSON.")
+@click.option("--out", type=click.Path(path_type=Path))
+@click.option("--port", default=0)
+def practice_slack(out: Path | None, port: int) -> None:
+    """Run the workspace alone."""
+    where, ours = _out_dir(out)
+    ready = where / "slack.json"
+    argv = _python("practice.slack", "--state", str(where / "slack"), "--port", str(port), "--ready", str(ready))
+    try:
+        _alone("slack", argv, ready)
+    finally:
+        if ours:
+            shutil.rmtree(where, ignore_errors=True)
+
+
+@practice.command("sites", help="Only the sites and DNS servers; prints their control addresses as JSON.")
+@click.option("--out", type=click.Path(path_type=Path))
+@click.option("--durations", default="")
+def practice_sites(out: Path | None, durations: str) -> None:
+    """Run the estate alone; `endpoints.toml` and the credential file lie beside the controls."""
+    where, ours = _out_dir(out)
+    argv = _python("practice.estate", "--out", str(where))
+    if durations:
+        argv += ["--durations", durations]
+    try:
+        _alone("sites", argv, where / "controls.json")
+    finally:
+        if ours:
+            shutil.rmtree(where, ignore_errors=True)
+
+
+def wait_for_file(path: Path, limit_s: float) -> bool:
+    """True as soon as `path` exists, False after `limit_s` seconds."""
+    ends = time.monotonic() + limit_s
+    while not path.exists():
+        if time.monotonic() > ends:
+            return False
+        threading.Event().wait(0.05)
+    return True
