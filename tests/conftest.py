@@ -12,3 +12,5 @@ os.environ["PYTHONPATH"] = str(ROOT)
 os.environ.setdefault("NO_COLOR", "1")
 for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
     os.environ.pop(name, None)
+
+pytest_plugins = ("tests.store_fixture",)
