@@ -37,8 +37,8 @@ READY_WITHIN_S: Final = 10.0
 STOP_WITHIN_S: Final = 10.0
 
 
-class StoreTrouble(Exception):
-    """The store cannot be started. The text says why and what to do."""
+class StoreTrouble(click.ClickException):
+    """The store cannot be started. The text says why and what to do; click prints it and exits 1."""
 
 
 def socket_path(state_dir: Path) -> Path:
@@ -211,11 +211,7 @@ def serve(state_dir: Path, port: int, say: Callable[[str], None]) -> int:
 def store_command(port: int) -> None:
     """Run the embedded store in the foreground (state directory: LYNC_DR_STATE)."""
     state_dir = Path(os.environ.get("LYNC_DR_STATE") or ".lync-dr")
-    try:
-        sys.exit(serve(state_dir, port, click.echo))
-    except (StoreTrouble, OSError) as bad:
-        click.echo(f"store: {bad}", err=True)
-        sys.exit(1)
+    sys.exit(serve(state_dir, port, click.echo))
 
 
 def _data_dir(state_dir: Path) -> Path:

@@ -301,7 +301,7 @@ class RedisStore:
         )
 
     def _stands(self, part: Part) -> bool:
-        entries = self._client.xrange(self._stream(part.incident), f"{part.seq + 1}-0", f"{part.new_seq}-0")
+        entries: Any = self._client.xrange(self._stream(part.incident), f"{part.seq + 1}-0", f"{part.new_seq}-0")
         return tuple(fields.get(b"l") for _, fields in entries) == part.lines
 
     def _ask(self, question: Callable[[], _T]) -> Any:
@@ -316,7 +316,8 @@ class RedisStore:
 
     def _weaknesses(self) -> list[str]:
         found = []
-        role = self._ask(lambda: self._client.info("replication")).get("role")
+        replication: Any = self._ask(lambda: self._client.info("replication"))
+        role = replication.get("role")
         if role not in ("master", "primary"):
             found.append("it is a replica")
         for setting, wanted in (
