@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
-Value: TypeAlias = str | int | bool | None | tuple["str | int | bool | None", ...]
+Value: TypeAlias = str | int | bool | tuple["str | int | bool | None", ...] | None
 """What a parameter or a property can be. No fractions: they do not survive a canonical record."""
 
 Row: TypeAlias = Mapping[str, Value]
@@ -97,7 +97,8 @@ class Frame:
     """One thing the far side said while it was working.
 
     `tick` is not a word of the server: it is given at least every few seconds while nothing else comes, so that the
-    caller can renew a lease or say "still running". `call` is the call's number from `"1"` on, empty for hello and tick.
+    caller can renew a lease or say "still running". `call` is the call's number from `"1"` on, empty for hello and
+    tick.
     """
 
     kind: Literal["hello", "verbose", "warning", "error", "noise", "tick"]
