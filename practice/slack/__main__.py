@@ -16,9 +16,7 @@ from .world import read_world
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m practice.slack", description=__doc__)
-    parser.add_argument(
-        "--state", type=Path, required=True, metavar="DIR", help="where the log is kept at the end"
-    )
+    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="where the log is kept at the end")
     parser.add_argument("--port", type=int, default=0, help="port of the page (0: any free one)")
     parser.add_argument("--api-port", type=int, default=0, help="port of the API (0: any free one)")
     parser.add_argument("--ready", type=Path, metavar="FILE", help="written as JSON once both sockets listen")

@@ -120,9 +120,7 @@ class Admin:
         ident = str(order.get("id") or self.space.world.apps[0].id)
         before = self.space.apps[ident]
         self.space.apps[ident] = type(before).model_validate(before.model_dump() | order)
-        return {
-            "app": self.space.apps[ident].model_dump(exclude={"bot_token", "app_token", "signing_secret"})
-        }
+        return {"app": self.space.apps[ident].model_dump(exclude={"bot_token", "app_token", "signing_secret"})}
 
     async def forge(self, order: Forgery) -> dict[str, Any]:
         """Deliver what was ordered and answer with each acknowledgement."""
@@ -152,9 +150,7 @@ class Admin:
         blocks = [*message.blocks, *(b for a in message.attachments for b in a["blocks"])]
         element, block_id = find_button(blocks, order.press.action, "")
         app = self.space.apps[order.app or main]
-        member = self.space.members.get(order.user) or Member(
-            id=order.user, name=order.user, real_name=order.user
-        )
+        member = self.space.members.get(order.user) or Member(id=order.user, name=order.user, real_name=order.user)
         payload = _laid_over(self.persons.click(app, member, element, block_id, message, None), order.change)
         return app.id, {key: value for key, value in payload.items() if key not in order.drop}
 
@@ -210,9 +206,7 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
             found[key] = _laid_over(old, value)
         elif isinstance(value, list) and isinstance(old, list) and len(value) == len(old):
             pairs = zip(old, value, strict=True)
-            found[key] = [
-                _laid_over(o, v) if isinstance(o, dict) and isinstance(v, dict) else v for o, v in pairs
-            ]
+            found[key] = [_laid_over(o, v) if isinstance(o, dict) and isinstance(v, dict) else v for o, v in pairs]
         else:
             found[key] = value
     return found

@@ -215,9 +215,7 @@ def _option(found: Found, value: Any, at: str) -> None:
 
 
 def _select(found: Found, element: Json, at: str) -> None:
-    if not found.keys(
-        element, at, "type options", "action_id placeholder initial_option focus_on_load confirm"
-    ):
+    if not found.keys(element, at, "type options", "action_id placeholder initial_option focus_on_load confirm"):
         return
     options = found.items(element["options"], f"{at}/options", 100)
     for n, one in enumerate(options):

@@ -129,9 +129,7 @@ class Deliveries:
         """Tell every connection to go away, as Slack does every few hours; ``""`` drops them silently."""
         for socket in [one for some in self.sockets.values() for one in some]:
             if reason:
-                await socket.send_json(
-                    {"type": "disconnect", "reason": reason, "debug_info": {"host": "practice"}}
-                )
+                await socket.send_json({"type": "disconnect", "reason": reason, "debug_info": {"host": "practice"}})
             else:
                 self.space.start(socket.close(code=aiohttp.WSCloseCode.GOING_AWAY))
 
@@ -160,9 +158,7 @@ class Deliveries:
             "event_id": f"Ev0{secrets.token_hex(5).upper()}",
             "event_time": int(time.time()),
             "event": event,
-            "authorizations": [
-                {"team_id": self.space.world.team_id, "user_id": app.bot_user, "is_bot": True}
-            ],
+            "authorizations": [{"team_id": self.space.world.team_id, "user_id": app.bot_user, "is_bot": True}],
         }
         ack = await self._once(app, "events_api", payload, str(uuid.uuid4()))
         for attempt, delay in enumerate(self.retries, start=1):
@@ -300,9 +296,7 @@ def _what(kind: str, payload: dict[str, Any]) -> str:
         return str(payload.get("event", {}).get("type", ""))
     actions = payload.get("actions") or [{}]
     view = payload.get("view") or {}
-    return (
-        f"{payload.get('type', '')} {actions[0].get('action_id', '') or view.get('callback_id', '')}".strip()
-    )
+    return f"{payload.get('type', '')} {actions[0].get('action_id', '') or view.get('callback_id', '')}".strip()
 
 
 def _who(payload: dict[str, Any]) -> str:

@@ -182,9 +182,7 @@ def _rich_spans(elements: list[dict[str, Any]], name_of: NameOf) -> list[Span]:
             case "user":
                 found.append({"text": f"@{name_of(one['user_id'])}", "mention": one["user_id"], **style})
             case "channel":
-                found.append(
-                    {"text": f"#{name_of(one['channel_id'])}", "channel": one["channel_id"], **style}
-                )
+                found.append({"text": f"#{name_of(one['channel_id'])}", "channel": one["channel_id"], **style})
             case "emoji":
                 found.append({"text": EMOJI.get(one["name"], f":{one['name']}:"), **style})
             case "date":

@@ -103,9 +103,7 @@ class Persons:
         people = {m.name: m.id for m in self.space.members.values()}
         channels = {c.name: c.id for c in self.space.channels.values()}
         text = drawing.escape(text)
-        text = re.sub(
-            r"(?<!\w)@([\w.-]+)", lambda f: f"<@{people[f[1]]}|{f[1]}>" if f[1] in people else f[0], text
-        )
+        text = re.sub(r"(?<!\w)@([\w.-]+)", lambda f: f"<@{people[f[1]]}|{f[1]}>" if f[1] in people else f[0], text)
         text = re.sub(
             r"(?<![\w&])#([\w-]+)",
             lambda f: f"<#{channels[f[1]]}|{f[1]}>" if f[1] in channels else f[0],
@@ -128,9 +126,7 @@ class Persons:
                 self.space.start(self.deliveries.event(app, event | {"type": "app_mention"}))
 
     def _slackbot(self, user: str, channel: str, text: str) -> None:
-        self.space.post(
-            Message(ts=self.space.next_ts(), channel=channel, user=SLACKBOT, text=text, only_for=user)
-        )
+        self.space.post(Message(ts=self.space.next_ts(), channel=channel, user=SLACKBOT, text=text, only_for=user))
 
     async def _command(self, user: str, channel: str, typed: str, thread_ts: str) -> dict[str, Any]:
         name, _, text = typed.strip().partition(" ")
@@ -173,9 +169,7 @@ class Persons:
             self._slackbot(user, channel, f"You invited {found.real_name} to #{before.name}.")
         return {"kind": "command", "sent": True, "acked": True, "ack_ms": 0.0, "error": ""}
 
-    def _command_payload(
-        self, app: App, command: Command, user: str, channel: str, text: str
-    ) -> dict[str, Any]:
+    def _command_payload(self, app: App, command: Command, user: str, channel: str, text: str) -> dict[str, Any]:
         world, member = self.space.world, self.space.members[user]
         found = self.space.channels.get(channel)
         name = "directmessage" if found is None else "privategroup" if found.is_private else found.name
@@ -257,9 +251,7 @@ class Persons:
     ) -> dict[str, Any]:
         """Return the ``block_actions`` payload of a click."""
         stamp = f"{time.time():.6f}"
-        action = {
-            k: v for k, v in element.items() if k in ("action_id", "type", "text", "value", "style", "url")
-        }
+        action = {k: v for k, v in element.items() if k in ("action_id", "type", "text", "value", "style", "url")}
         payload = self._interaction("block_actions", app, member)
         payload |= {
             "trigger_id": self.space.new_trigger(member.id, app.id),
@@ -278,9 +270,7 @@ class Persons:
         }  # fmt: skip
         if message.thread_ts:
             container["thread_ts"] = message.thread_ts
-        name = (
-            "directmessage" if message.channel in self.space.direct else self.space.name_of(message.channel)
-        )
+        name = "directmessage" if message.channel in self.space.direct else self.space.name_of(message.channel)
         payload |= {
             "container": container, "channel": {"id": message.channel, "name": name},
             "state": {"values": {}}, "response_url": f"{self.api.address}actions/{path}",
@@ -400,9 +390,7 @@ class Persons:
             return None
         opened = stack[-1]
         pieces = drawing.block_pieces(opened.view["blocks"], self.space.name_of)
-        fields = [
-            {**p, "error": opened.errors.get(p["block_id"], "")} for p in pieces if p["kind"] == "field"
-        ]
+        fields = [{**p, "error": opened.errors.get(p["block_id"], "")} for p in pieces if p["kind"] == "field"]
         for piece in pieces:
             if piece["kind"] == "field":
                 piece["error"] = opened.errors.get(piece["block_id"], "")
@@ -569,9 +557,7 @@ def _filled(opened: View, values: dict[str, str]) -> dict[str, Any]:
             continue
         drawn = drawing.field_piece(block)
         known |= {drawn["label"], drawn["block_id"], drawn["action_id"]}
-        typed = next(
-            (values[k] for k in (drawn["label"], drawn["block_id"], drawn["action_id"]) if k in values), None
-        )
+        typed = next((values[k] for k in (drawn["label"], drawn["block_id"], drawn["action_id"]) if k in values), None)
         value = drawn["initial"] if typed is None else typed
         if error := _field_error(drawn, value):
             opened.errors[drawn["block_id"]] = error

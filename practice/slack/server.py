@@ -226,18 +226,14 @@ class Practice:
     async def _type(self, request: web.Request) -> web.Response:
         data = await _data(request)
         user = request.match_info["user"]
-        done = await self.persons.type(
-            user, data.get("channel", ""), data.get("text", ""), data.get("thread_ts", "")
-        )
+        done = await self.persons.type(user, data.get("channel", ""), data.get("text", ""), data.get("thread_ts", ""))
         return self._done(done)
 
     async def _press(self, request: web.Request) -> web.Response:
         data = await _data(request)
         keys = ("action", "channel", "ts", "view", "confirm", "block_id")
         return self._done(
-            await self.persons.press(
-                request.match_info["user"], **{key: str(data.get(key) or "") for key in keys}
-            )
+            await self.persons.press(request.match_info["user"], **{key: str(data.get(key) or "") for key in keys})
         )
 
     async def _submit(self, request: web.Request) -> web.Response:
@@ -338,9 +334,7 @@ class Practice:
             raise Impossible("Practice controls stay on this machine; that address does not.", 403)
         try:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
-                async with session.request(
-                    one.get("method", "POST"), one["url"], json=one.get("body", {})
-                ) as answer:
+                async with session.request(one.get("method", "POST"), one["url"], json=one.get("body", {})) as answer:
                     return self._done({"status": answer.status, "answer": (await answer.text())[:2000]})
         except (aiohttp.ClientError, TimeoutError):
             raise Impossible("The practice sites did not answer; are they running?", 502) from None

@@ -53,9 +53,7 @@ class Call:
         """Return an argument that must be there."""
         value = self.args.get(name)
         if not isinstance(value, str) or not value:
-            raise Refused(
-                missing, response_metadata={"messages": [f"[ERROR] missing required field: {name}"]}
-            )
+            raise Refused(missing, response_metadata={"messages": [f"[ERROR] missing required field: {name}"]})
         return value
 
     def flag(self, name: str) -> bool:
@@ -113,9 +111,7 @@ class WebApi:
         if slow := self.faults.due("slow", method):
             await asyncio.sleep(slow.seconds)
         status, headers, body = self._answer(method, token, args, entry)
-        entry.update(
-            outcome="ok" if body["ok"] else body["error"], ms=round((time.monotonic() - began) * 1000, 1)
-        )
+        entry.update(outcome="ok" if body["ok"] else body["error"], ms=round((time.monotonic() - began) * 1000, 1))
         if "ts" in body:
             entry["ts"] = body["ts"]
         if self.faults.due("drop_reply", method) and request.transport:
@@ -239,10 +235,7 @@ class WebApi:
             found["text"] = str(text)
         if not any(found.values()):
             raise Refused("no_text")
-        if (
-            sum(checks.characters(found.get(n, [])) for n in ("blocks", "attachments"))
-            > checks.ALL_BLOCKS_CHARACTERS
-        ):
+        if sum(checks.characters(found.get(n, [])) for n in ("blocks", "attachments")) > checks.ALL_BLOCKS_CHARACTERS:
             raise Refused("msg_blocks_too_long")
         if (metadata := args.get("metadata")) is not None:
             found["metadata"] = _metadata(metadata)
@@ -397,9 +390,7 @@ class WebApi:
             if ("private_channel" in kinds and c.is_private and bot in c.members)
             or ("public_channel" in kinds and not c.is_private)
         ]
-        found = [
-            c for c in found if not (call.flag("exclude_archived") and self.space.channels[c].is_archived)
-        ]
+        found = [c for c in found if not (call.flag("exclude_archived") and self.space.channels[c].is_archived)]
         if "im" in kinds:
             found += [ident for ident, members in self.space.direct.items() if bot in members]
         return _page(call, [self._described(call.app, ident) for ident in found], "channels")
@@ -491,9 +482,7 @@ class WebApi:
     def _view_argument(self, call: Call) -> dict[str, Any]:
         view = call.args.get("view")
         if not isinstance(view, dict):
-            raise Refused(
-                "invalid_arguments", response_metadata={"messages": ["[ERROR] missing required field: view"]}
-            )
+            raise Refused("invalid_arguments", response_metadata={"messages": ["[ERROR] missing required field: view"]})
         if messages := checks.wrong_view(view):
             raise Refused("invalid_arguments", response_metadata={"messages": messages})
         return copy.deepcopy(view)
@@ -722,9 +711,7 @@ async def _arguments(request: web.Request) -> tuple[str, dict[str, Any]]:
             except ValueError:
                 args[name] = {"unreadable": True}
     header = request.headers.get("Authorization", "")
-    token = (
-        header.removeprefix("Bearer ").strip() if header.startswith("Bearer ") else str(args.get("token", ""))
-    )
+    token = header.removeprefix("Bearer ").strip() if header.startswith("Bearer ") else str(args.get("token", ""))
     return token, args
 
 

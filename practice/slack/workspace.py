@@ -220,11 +220,7 @@ class Workspace:
         bots = [u for u in wanted if self.members[u].is_bot]
         main = self.world.apps[0].bot_user
         plain = len(wanted) == 2 and bots == [main] and len(people) == 1
-        ident = (
-            f"D0{people[0][1:]}"
-            if plain
-            else f"{'D' if len(wanted) == 2 else 'G'}0{secrets.token_hex(4).upper()}"
-        )
+        ident = f"D0{people[0][1:]}" if plain else f"{'D' if len(wanted) == 2 else 'G'}0{secrets.token_hex(4).upper()}"
         self.direct[ident] = wanted
         return ident
 
@@ -297,9 +293,7 @@ class Workspace:
                 "at": clock(message.ts),
                 "channel": message.channel,
                 "ts": message.ts,
-                "from": self.members[message.user].real_name
-                if message.user in self.members
-                else message.user,
+                "from": self.members[message.user].real_name if message.user in self.members else message.user,
                 "text": text or "This content can't be displayed.",
             }
         )
@@ -331,9 +325,7 @@ class Workspace:
         found.used = True
         return found
 
-    def new_response_url(
-        self, user: str, app_id: str, channel: str, message_ts: str = "", thread: str = ""
-    ) -> str:
+    def new_response_url(self, user: str, app_id: str, channel: str, message_ts: str = "", thread: str = "") -> str:
         """Hand out the secret path of a response URL."""
         path = f"{self.world.team_id}/{secrets.randbelow(10**12)}/{secrets.token_urlsafe(18)}"
         until = time.monotonic() + RESPONSE_URL_SECONDS

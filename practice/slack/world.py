@@ -193,8 +193,6 @@ def read_world(path: Path | None) -> World:
     except ValidationError as wrong:
         first = wrong.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise SystemExit(
-            f"World file {path}: {where}: {first['msg']}. Correct that key and start again."
-        ) from None
+        raise SystemExit(f"World file {path}: {where}: {first['msg']}. Correct that key and start again.") from None
     except (OSError, ValueError) as wrong:
         raise SystemExit(f"World file {path} cannot be read: {wrong}. Correct it and start again.") from None
