@@ -37,9 +37,13 @@ _KINDS: Mapping[str, str] = MappingProxyType(
         "ipv4": rf"{_OCTET}(?:\.{_OCTET}){{3}}",
         "record": rf"(?:{_OCTET}(?:\.{_OCTET}){{3}}|{_HOST}\.?)",
         "rrtype": r"A|CName",
+        "homed": rf"RegistrarPool -eq '{_HOST}'",
         "timespan": r"(?:\d{1,3}\.)?[0-2]\d:[0-5]\d:[0-5]\d",
     }
 )
+
+
+_WANT = r"^(?:@count|@text|[A-Za-z][A-Za-z0-9]{0,63}(?:\.[A-Za-z][A-Za-z0-9]{0,63}){0,3})$"
 
 
 class Parameter(Frozen):
@@ -47,7 +51,7 @@ class Parameter(Frozen):
 
     name: str
     kind: Literal[
-        "fqdn", "instance", "edge", "registrar", "sip", "label", "ipv4", "record", "rrtype", "timespan",
+        "fqdn", "instance", "edge", "registrar", "sip", "label", "ipv4", "record", "rrtype", "timespan", "homed",
         "switch", "off",
     ]  # fmt: skip
 
@@ -56,12 +60,7 @@ class Parameter(Frozen):
         if self.kind in ("switch", "off"):
             wanted = self.kind == "switch"
             return None if value is wanted else f"only {'given' if wanted else ':$false'} is allowed"
-        if (
-            isinstance(value, str)
-            and value.isascii()
-            and len(value) < 300
-            and re.fullmatch(_KINDS[self.kind], value)
-        ):
+        if isinstance(value, str) and value.isascii() and len(value) < 300 and re.fullmatch(_KINDS[self.kind], value):
             return None
         return f"expected a value of kind {self.kind}, found {value!r}"
 
@@ -193,6 +192,8 @@ _ENTRIES = (
         ("PoolFqdn",),
     ),
     _entry("Get-CsBackupServiceStatus", "observe", _p(PoolFqdn="fqdn"), ("PoolFqdn",)),
+    # Reads Active Directory. Asked for a count only: thousands of objects must not cross the wire for one number.
+    _entry("Get-CsUser", "observe", _p(Filter="homed"), ("Filter",)),
     _entry("Get-CsWindowsService", "observe", _p(ExcludeActivityLevel="switch")),
     _entry(
         "Test-CsRegistration",
@@ -207,19 +208,17 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType({e.cmdlet: e for e in _ENTRIES
 
 
 class Call(Frozen):
-    """One cmdlet with ordered parameters and the properties wanted back. Building one checks it against the catalogue."""
+    """One cmdlet with ordered parameters and the properties wanted back, checked against the catalogue when built."""
 
     cmdlet: str
     params: tuple[tuple[str, Value], ...] = ()
-    want: tuple[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]{0,63}$")], ...] = ()
+    want: tuple[Annotated[str, Field(pattern=_WANT)], ...] = ()
 
     @model_validator(mode="after")
     def _is_in_the_catalogue(self) -> Call:
         entry = CATALOGUE.get(self.cmdlet)
         if entry is None:
-            raise ValueError(
-                f"{self.cmdlet!r} is not in the catalogue; only {len(CATALOGUE)} cmdlets may be called"
-            )
+            raise ValueError(f"{self.cmdlet!r} is not in the catalogue; only {len(CATALOGUE)} cmdlets may be called")
         allowed = {p.name: p for p in entry.parameters}
         names = [name for name, _ in self.params]
         if len(set(names)) != len(names):
@@ -292,7 +291,10 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         ("Invoke-CsPoolFailOver",),
         KnownFailure(
             code="CMS_INCOMPLETE",
-            pattern=r"(?:CMS|Central Management)[^.]{0,80}?(?:not yet|not been|incomplete|not fully|in progress|has not)",
+            pattern=(
+                r"(?:CMS|Central Management)[^.]{0,80}?"
+                r"(?:not yet|not been|incomplete|not fully|in progress|has not)"
+            ),
             means="the Central Management Store has not finished moving, so the pool may not move yet",
             do="look at the CMS step: when the active master is on the partner, run this step again",
             repeat="safe",
@@ -303,7 +305,10 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         ("Invoke-CsPoolFailOver",),
         KnownFailure(
             code="PARTNER_SERVING",
-            pattern=r"(?:partner|backup pool)[^.]{0,80}?(?:failed over|FailedOver)|must (?:first )?be failed back|fail(?:ed)? back first",
+            pattern=(
+                r"(?:partner|backup pool)[^.]{0,80}?(?:failed over|FailedOver)"
+                r"|must (?:first )?be failed back|fail(?:ed)? back first"
+            ),
             means="the partner's own users are being served elsewhere; a pool that is failed over cannot take others",
             do="fail the partner back first",
             repeat="after remedy",
@@ -325,7 +330,10 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         ("Invoke-CsManagementServerFailover",),
         KnownFailure(
             code="NOT_THE_STANDBY",
-            pattern=r"not (?:the|a) (?:standby|backup)[^.]{0,60}(?:Central Management|CMS|database|server)|is not (?:defined|configured) (?:in topology )?as",
+            pattern=(
+                r"not (?:the|a) (?:standby|backup)[^.]{0,60}(?:Central Management|CMS|database|server)"
+                r"|is not (?:defined|configured) (?:in topology )?as"
+            ),
             means="the SQL server named is not the one the topology defines as standby of the CMS; nothing moved",
             do="correct sql_fqdn and sql_instance of the partner in the estate file, then make a new plan",
             repeat="no",
@@ -402,7 +410,12 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         (),
         KnownFailure(
             code="CMS_UNREACHABLE",
-            pattern=r"(?:cannot|can't|could not|unable to|failed to|not) [^.]{0,60}?(?:Central Management (?:Store|Server|Database)|CMS\b|configuration store)|Central Management[^.]{0,60}?(?:unavailable|not available|cannot be|unreachable)|No matching cluster found in topology",
+            pattern=(
+                r"(?:cannot|can't|could not|unable to|failed to|not) [^.]{0,60}?"
+                r"(?:Central Management (?:Store|Server|Database)|CMS\b|configuration store)"
+                r"|Central Management[^.]{0,60}?(?:unavailable|not available|cannot be|unreachable)"
+                r"|No matching cluster found in topology"
+            ),
             means="the Central Management Store did not answer, and this cmdlet needs it",
             do="bring the CMS up on the partner first",
             repeat="after remedy",
@@ -457,7 +470,10 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         (),
         KnownFailure(
             code="NO_RIGHTS",
-            pattern=r"access (?:is )?denied|not (?:a )?member of|RTCUniversalServerAdmins|unauthori[sz]ed|insufficient (?:access )?rights|PermissionDenied",
+            pattern=(
+                r"access (?:is )?denied|not (?:a )?member of|RTCUniversalServerAdmins"
+                r"|unauthori[sz]ed|insufficient (?:access )?rights|PermissionDenied"
+            ),
             means="the account may not do that on this server",
             do="add it to RTCUniversalServerAdmins (DnsAdmins for DNS), log it on afresh, and run again",
             repeat="after remedy",

@@ -26,9 +26,7 @@ class Frozen(BaseModel):
         return self.model_dump(mode="json")
 
 
-_FQDN = re.compile(
-    r"(?=.{4,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,62}\Z", re.ASCII
-)
+_FQDN = re.compile(r"(?=.{4,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,62}\Z", re.ASCII)
 _SHORT = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z", re.ASCII)
 _SIP = re.compile(r"sip:[a-z0-9._+-]+@[a-z0-9.-]+\Z", re.ASCII)
 
@@ -163,9 +161,7 @@ class DnsRecord(Frozen):
             if not values or len(set(values)) != len(values):
                 raise ValueError(f"record {self.name}: give each value for {pool} once, and at least one")
             if self.type == "CNAME" and len(values) != 1:
-                raise ValueError(
-                    f"record {self.name} is a CNAME: it can have one value for {pool}, not {len(values)}"
-                )
+                raise ValueError(f"record {self.name} is a CNAME: it can have one value for {pool}, not {len(values)}")
             for value in values:
                 _ipv4(value) if self.type == "A" else _fqdn(value)
         return self
@@ -198,9 +194,7 @@ class Timing(Frozen):
     def _a_range_that_fits_the_limit(self) -> Timing:
         low, high = self.usual_s
         if low > high or high > self.limit_s:
-            raise ValueError(
-                f"usual_s {low}–{high} must be a rising range that ends before limit_s {self.limit_s}"
-            )
+            raise ValueError(f"usual_s {low}–{high} must be a rising range that ends before limit_s {self.limit_s}")
         return self
 
 
@@ -249,7 +243,7 @@ class Estate(Frozen):
         return next((p for p in self.pool if wanted in (p.name, p.fqdn)), None)
 
     def suggestions(self, text: str) -> tuple[str, ...]:
-        """Short names close to ``text``, nearest first; all of them when none is near. Text to show, never to act on."""
+        """Short names close to ``text``, nearest first; all when none is near. Text to show, never to act on."""
         names = [p.name for p in self.pool]
         near = difflib.get_close_matches(text.strip().casefold().split(".")[0], names, n=3, cutoff=0.5)
         return tuple(near or names[:8])
@@ -320,9 +314,7 @@ def _names_exist(estate: Estate) -> None:
     sites, pools = {s.name for s in estate.site}, {p.name for p in estate.pool}
     for host in _hosts(estate):
         if host.site not in sites:
-            raise ValueError(
-                f"{host.name} is in site {host.site!r}, which is not declared; sites: {sorted(sites)}"
-            )
+            raise ValueError(f"{host.name} is in site {host.site!r}, which is not declared; sites: {sorted(sites)}")
     used = [("cms_home", estate.cms_home)]
     used += [(f"edge {e.name} next_hop", e.next_hop) for e in estate.edge]
     used += [(f"test_user {u.sip}", u.pool) for u in estate.test_user]
@@ -376,6 +368,4 @@ def _records_are_whole(estate: Estate) -> None:
             if set(p.pools) <= set(record.values)
         )
         if set(before) & set(after):
-            raise ValueError(
-                f"dns_record {record.name} has a value that belongs to both pools; nothing would move"
-            )
+            raise ValueError(f"dns_record {record.name} has a value that belongs to both pools; nothing would move")

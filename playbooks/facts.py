@@ -187,12 +187,13 @@ AnyLook = CallLook | DnsLook | PortLook | SampleLook
 
 
 class CallAnswer(Frozen):
-    """The objects a cmdlet returned (properties wanted, by name) and the red texts beside them."""
+    """The objects a cmdlet returned (properties wanted, by name), how many they were, and the red texts beside them."""
 
     kind: Literal["call"] = "call"
     at: str
     rows: tuple[dict[str, Any], ...] = ()
     errors: tuple[str, ...] = ()
+    count: StrictInt = 0
 
 
 class DnsAnswer(Frozen):
@@ -237,7 +238,7 @@ AnyAnswer = CallAnswer | DnsAnswer | PortAnswer | SampleAnswer | NoAnswer
 def scp_look(host: str) -> CallLook:
     """Where Active Directory says the CMS is. Reads no CMS, so it answers when the CMS is dead."""
     return CallLook(
-        host=host, call=call("Get-CsConfigurationStoreLocation", "BackEndServer"), feeds=("cms.scp",)
+        host=host, call=call("Get-CsConfigurationStoreLocation", "BackEndServer", "@text"), feeds=("cms.scp",)
     )
 
 
@@ -305,13 +306,7 @@ def looks(estate: Estate, pool: str) -> tuple[AnyLook, ...]:
         registrar_look(host, (named.name, partner.name), local=True),
         CallLook(
             host=host,
-            call=call(
-                "Get-CsPoolBackupRelationship",
-                "BackupPoolFqdn",
-                "PoolFqdn",
-                PoolFqdn=named.fqdn,
-                LocalStore=True,
-            ),
+            call=call("Get-CsPoolBackupRelationship", "@text", PoolFqdn=named.fqdn, LocalStore=True),
             feeds=(f"backup_pool.{named.name}",),
         ),
         CallLook(
@@ -322,7 +317,7 @@ def looks(estate: Estate, pool: str) -> tuple[AnyLook, ...]:
         _backup_look(host, partner, (f"backup.{partner.name}",)),
         CallLook(
             host=host,
-            call=call("Get-CsManagementConnection", "SqlServer", "SqlInstance", "StoreProvider"),
+            call=call("Get-CsManagementConnection", "SqlServer", "@text"),
             feeds=("cms.connection",),
         ),
         master_look(host),
@@ -337,6 +332,11 @@ def looks(estate: Estate, pool: str) -> tuple[AnyLook, ...]:
             named,
             (f"backup.{named.name}", f"backup_good_at.{named.name}", f"answers.{named.name}.{partner.name}"),
         ),
+        CallLook(
+            host=host,
+            call=call("Get-CsUser", "@count", Filter=f"RegistrarPool -eq '{named.fqdn}'"),
+            feeds=(f"users.{named.name}",),
+        ),
     ]
     for record in estate.records_of(pair):
         asked += [dns_look(s.fqdn, s.name, record) for s in estate.servers_of(record)]
@@ -344,7 +344,8 @@ def looks(estate: Estate, pool: str) -> tuple[AnyLook, ...]:
 
 
 def _backup_look(host: str, pool: Pool, feeds: tuple[str, ...]) -> CallLook:
-    want = ("OverallExportStatus", "OverallImportStatus", "BackupModules", "ActiveMachineFqdn")
+    modules = ("BackupModules.Identity", "BackupModules.ExportStatus", "BackupModules.ImportStatus")
+    want = ("BackupModules", *modules)
     return CallLook(host=host, call=call("Get-CsBackupServiceStatus", *want, PoolFqdn=pool.fqdn), feeds=feeds)
 
 
@@ -370,7 +371,7 @@ def read_facts(estate: Estate, pool: str, answers: Mapping[str, AnyAnswer]) -> F
     """The facts of a survey of ``pool``; a look without an answer is *unknown*, never an error."""
     facts = read(estate, looks(estate, pool), answers)
     named = estate.find_pool(pool)
-    if named is None:
+    if named is None or isinstance(facts[f"users.{named.name}"], Known):
         return facts
     at = max((f.at for f in facts.values() if isinstance(f, Known)), default="")
     return facts.having({f"users.{named.name}": known(named.users, at, "estate file")})
@@ -395,11 +396,7 @@ def _facts_of(estate: Estate, look: AnyLook, answer: AnyAnswer) -> dict[str, Kno
     if isinstance(look, DnsLook) and isinstance(answer, DnsAnswer):
         source = f"DNS at {look.server}"
         values = tuple(sorted({v.strip().rstrip(".").lower() for v in answer.values}))
-        ttl = (
-            known(answer.ttl, answer.at, source)
-            if answer.ttl is not None
-            else unknown("the name has no record")
-        )
+        ttl = known(answer.ttl, answer.at, source) if answer.ttl is not None else unknown("the name has no record")
         return {look.feeds[0]: known(values, answer.at, source), look.feeds[1]: ttl}
     if isinstance(look, PortLook) and isinstance(answer, PortAnswer):
         # Refused counts as answering: something alive sent that refusal, and a lost site sends nothing.
@@ -424,8 +421,12 @@ def _of_call(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, Kn
     return {n: known(values[n], answer.at, source) if n in values else unknown(why) for n in look.feeds}
 
 
-def _texts(row: Mapping[str, Any]) -> list[str]:
-    return [str(v).strip() for v in row.values() if isinstance(v, str) and v.strip()]
+_HOSTS = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]+", re.ASCII | re.IGNORECASE)
+
+
+def _hosts(row: Mapping[str, Any]) -> list[str]:
+    """Every host name in the row, in order, in lower case."""
+    return [host.lower() for value in row.values() if isinstance(value, str) for host in _HOSTS.findall(value)]
 
 
 def _who(estate: Estate, text: str) -> str:
@@ -437,11 +438,10 @@ def _who(estate: Estate, text: str) -> str:
 
 
 def _cms_by_text(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, FactValue]:
-    for row in answer.rows:
-        for text in _texts(row):
-            if "." in text or estate.pool_at(text):
-                return {look.feeds[0]: _who(estate, text)}
-    return {}
+    hosts = [host for row in answer.rows for host in _hosts(row)]
+    # Beside the server a formatted object may hold other dotted names, so one of our own machines goes first.
+    ours = [h for h in hosts if estate.pool_at(h)]
+    return {look.feeds[0]: _who(estate, (ours or hosts)[0])} if hosts else {}
 
 
 def _cms_master(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, FactValue]:
@@ -456,9 +456,7 @@ def _cms_master(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str,
 
 def _service(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, FactValue]:
     if look.feeds == ("cms.service",):
-        active = [
-            _who(estate, str(r["Identity"])) for r in answer.rows if r.get("Active") in (True, "True", "true")
-        ]
+        active = [_who(estate, str(r["Identity"])) for r in answer.rows if r.get("Active") in (True, "True", "true")]
         if not answer.rows:
             return {}
         return {"cms.service": "+".join(sorted(active)) or NONE}
@@ -477,9 +475,7 @@ def _pool_states(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str
     for feed in look.feeds:
         pool = estate.the_pool(feed.removeprefix("pool_state."))
         # Without a setting of its own a pool has the global one (Get-CsRegistrarConfiguration).
-        state = next(
-            (s for i, s in states.items() if i.endswith(f"registrar:{pool.fqdn}")), states.get("global")
-        )
+        state = next((s for i, s in states.items() if i.endswith(f"registrar:{pool.fqdn}")), states.get("global"))
         if state:
             found[feed] = state
     return found
@@ -487,12 +483,11 @@ def _pool_states(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str
 
 def _backup_pool(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, FactValue]:
     asked = str(dict(look.call.params)["PoolFqdn"])
-    for row in answer.rows:
-        for text in _texts(row):
-            # The property's name is not documented: the first host name that is not the one asked for is the partner.
-            if "." in text and text.lower() != asked:
-                return {look.feeds[0]: _who(estate, text)}
-    return {}
+    # The property's name is not documented: the first host name that is not the one asked for is the partner.
+    others = [
+        host for row in answer.rows for host in _hosts(row) if host != asked and not host.startswith("microsoft.")
+    ]
+    return {look.feeds[0]: _who(estate, others[0])} if others else {}
 
 
 def _services(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, FactValue]:
@@ -508,14 +503,18 @@ def _services(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, F
     return found
 
 
+def _modules(row: Mapping[str, Any]) -> list[str]:
+    """Module states as ``name=export/import``, from the three wanted columns or from the objects' own text."""
+    columns = [row.get(f"BackupModules.{column}") for column in ("Identity", "ExportStatus", "ImportStatus")]
+    if all(isinstance(c, list | tuple) and c for c in columns):
+        return [f"{name}={export}/{imported}" for name, export, imported in zip(*columns, strict=True)]
+    pattern = r"\s*([\w.]+)\s*:\s*\[\s*(\w+)\s*,\s*(\w+)\s*\]\s*"
+    found = [re.fullmatch(pattern, str(item)) for item in row.get("BackupModules") or ()]
+    return ["{}={}/{}".format(*match.groups()) for match in found if match]
+
+
 def _backup(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, FactValue]:
-    modules: list[str] = []
-    for row in answer.rows:
-        for item in row.get("BackupModules") or ():
-            if isinstance(item, Mapping):
-                modules.append(f"{item['Identity']}={item['ExportStatus']}/{item['ImportStatus']}")
-            elif found := re.fullmatch(r"\s*([\w.]+)\s*:\s*\[\s*(\w+)\s*,\s*(\w+)\s*\]\s*", str(item)):
-                modules.append("{}={}/{}".format(*found.groups()))
+    modules = [module for row in answer.rows for module in _modules(row)]
     if not modules:
         return {}
     values: dict[str, FactValue] = {look.feeds[0]: tuple(sorted(modules))}
@@ -525,6 +524,10 @@ def _backup(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, Fac
         elif not backup_faults(modules):
             values[feed] = answer.at
     return values
+
+
+def _users(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, FactValue]:
+    return {} if answer.errors else {look.feeds[0]: answer.count}
 
 
 def backup_faults(modules: Iterable[str]) -> tuple[str, ...]:
@@ -559,6 +562,7 @@ _READERS: Mapping[str, Callable[[Estate, CallLook, CallAnswer], dict[str, FactVa
     "Get-CsPoolBackupRelationship": _backup_pool,
     "Get-CsWindowsService": _services,
     "Get-CsBackupServiceStatus": _backup,
+    "Get-CsUser": _users,
     "Test-CsRegistration": _signin,
 }
 
