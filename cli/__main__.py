@@ -1,0 +1,5 @@
+"""`python -m cli` is `lync-dr`."""
+
+from cli.main import main
+
+main()
