@@ -24,7 +24,7 @@ _COMMON = {
 }
 _TIMESPAN = re.compile(r"^(?:(\d+)\.)?(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?$")
 _FQDN = re.compile(r"^(?=.{1,255}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))+$")
-_BARE = re.compile(r"^[A-Za-z0-9_.:\\/@*+-]+$")
+_BARE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9:._+/-]*$")  # what PowerShell reads as one word without quotes
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _convert(kind: str, value: Any) -> Any:
         if not isinstance(value, bool):
             raise ValueError
         return value
-    if value is None or isinstance(value, bool | dict):
+    if value is None or isinstance(value, bool | dict) or kind == "CimInstance":
         raise ValueError
     if kind == "Int32":
         return int(value)

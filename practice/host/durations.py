@@ -57,21 +57,32 @@ ZERO: dict[str, float] = dict.fromkeys(DEMO, 0.0) | {"heartbeat": 0.05, "silence
 _NAMED = {"demo": DEMO, "real": REAL, "zero": ZERO}
 
 
-def load_durations(named: str, overrides: Mapping[str, float] | None = None) -> dict[str, float]:
-    """`demo`, `real`, `zero`, or the path of a TOML file whose `[durations]` table changes some of `demo`.
+def load_durations(wanted: str) -> dict[str, float]:
+    """Seconds by name, from `demo`, `real`, `zero`, a TOML file with `[durations]`, `name=seconds`, or several.
 
-    Raises `ValueError` with one sentence for an unknown name or a duration nobody knows.
+    Parts are separated by commas, later ones win: `zero,pool_failover=3`. Raises `ValueError` with one sentence for
+    what nobody knows.
     """
-    if named in _NAMED:
-        durations = dict(_NAMED[named])
-    else:
-        path = Path(named)
-        if not path.is_file():
-            raise ValueError(f"{named}: neither demo, real or zero nor a file. Name one of them.")
-        durations = DEMO | _checked(
-            tomllib.loads(path.read_text(encoding="utf-8")).get("durations", {}), named
-        )
-    return durations | _checked(overrides or {}, "override")
+    durations = dict(DEMO)
+    for part in filter(None, (each.strip() for each in wanted.split(","))):
+        name, equals, seconds = part.partition("=")
+        if part in _NAMED:
+            durations |= _NAMED[part]
+        elif equals:
+            durations |= _checked({name.strip(): _number(seconds)}, part)
+        elif Path(part).is_file():
+            table = tomllib.loads(Path(part).read_text(encoding="utf-8")).get("durations", {})
+            durations |= _checked(table, part)
+        else:
+            raise ValueError(f"{part}: neither demo, real, zero, a file nor name=seconds.")
+    return durations
+
+
+def _number(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _checked(table: Mapping[str, object], where: str) -> dict[str, float]:

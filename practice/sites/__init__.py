@@ -1,0 +1,1 @@
+"""Two paired Lync sites as processes: each knows only itself and what its partner tells it over a socket."""
