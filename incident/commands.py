@@ -56,6 +56,10 @@ class Declare:
     raw: str
     channel: str
     since: datetime | None = None
+    t1: datetime | None = None
+    """T1 kept from the incident this one replaces (the wrong pool of the pair was declared first)."""
+    linked: str = ""
+    """The incident this one replaces."""
 
 
 @dataclass(frozen=True)
@@ -286,6 +290,7 @@ class BeginCall:
     literal: str
     call: Json
     effect: Effect
+    mode: Literal["inline", "task"] = "inline"
 
 
 @dataclass(frozen=True)

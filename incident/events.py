@@ -107,6 +107,10 @@ class Declared(Event):
     digests: ConfigDigests | None = None
     said_since: datetime | None = None
     """T0 as the declarer said it."""
+    kept_t1: datetime | None = None
+    """T1 of the incident this one replaces; the clock was not started afresh."""
+    linked: str = ""
+    """The incident this one replaces."""
 
 
 class Joined(Event):

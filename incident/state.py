@@ -38,6 +38,22 @@ class Vote:
     actor: Actor
     card: CardRef | None
     typed: str | None
+    digest: str = ""
+    """The digest as the vote's own record has it."""
+    nonce: str = ""
+
+
+@dataclass(frozen=True)
+class RulingVote:
+    """One person's word about one attempt, as recorded."""
+
+    actor: Actor
+    step: str
+    attempt: int
+    verdict: Verdict
+    reason: str
+    at: datetime
+    seq: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,8 @@ class Request:
     level: Literal["green", "amber", "red"]
     start_at: datetime | None = None
     still_disaster: bool = False
+    still_by: Actor | None = None
+    still_seq: int = 0
     cards: tuple[CardRef, ...] = ()
     votes: tuple[Vote, ...] = ()
     state: Literal["open", "approved", "declined", "lapsed", "void", "used"] = "open"
@@ -90,6 +108,7 @@ class Attempt:
     seq: int
     outcome: Outcome | None = None
     ended_at: datetime | None = None
+    mode: Literal["inline", "task"] = "inline"
 
 
 @dataclass(frozen=True)
@@ -214,6 +233,12 @@ class Incident:
     stop: Stopped | None = None
     rulings: tuple[tuple[str, int, Verdict, tuple[str, ...], str, bool], ...] = ()
     """(step, attempt, verdict, persons, reason, against_probe)."""
+    ruling_votes: tuple[RulingVote, ...] = ()
+    went_on: tuple[tuple[Actor | None, datetime], ...] = ()
+    """Who lifted a stop, and when."""
+    activity: tuple[tuple[datetime, str], ...] = ()
+    """What time was spent on: from each moment on, until the next: checks, approval, between, people, hold, end or
+    a step's id. The figures of the report are differences of these, and so add up."""
     proven: str = ""
     confirmed: Confirmed | None = None
     confirmed_by: str = ""
@@ -237,6 +262,20 @@ class Incident:
         """The last approval question."""
         return self.requests[-1] if self.requests else None
 
+    @property
+    def aborted(self) -> bool:
+        """The people have ruled that nothing more is to be sent."""
+        return any(verdict == "abort" for _, _, verdict, _, _, _ in self.rulings)
+
+    @property
+    def open_attempt(self) -> tuple[StepState, Attempt] | None:
+        """The intent whose outcome is not yet recorded: something may be running on a server."""
+        for step in self.steps:
+            for attempt in step.attempts:
+                if attempt.outcome is None:
+                    return step, attempt
+        return None
+
     def step(self, key: str) -> StepState | None:
         """The step with this id."""
         return next((s for s in self.steps if s.id == key), None)
@@ -244,6 +283,8 @@ class Incident:
     @property
     def waiting_step(self) -> StepState | None:
         """The first step that waits for the people's word."""
+        if self.aborted:
+            return None
         return next((s for s in self.steps if s.status in ("failed", "unknown") and not s.retry), None)
 
     @property

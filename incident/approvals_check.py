@@ -1,0 +1,174 @@
+"""The approval judged again, by whoever is about to act or to believe: each vote from its own signed record.
+
+Nothing here asks Slack. A worker calls `judge` with its own policy before the first act; an auditor's `verify` calls
+it with the policy of the day. An empty answer means: two different people, at least one of them not the asker, had
+the right and approved exactly this plan in time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from incident.events import Actor
+from incident.persons import account_trouble, person_of
+from incident.policy import Policy, Role
+from incident.state import Incident, Request, StepState, Vote
+
+FRESH = timedelta(seconds=60)
+"""No older look at an account counts for an approval."""
+_WRITING = timedelta(seconds=2)
+"""From the decision, which compares with the expiry, until the record that has its own time."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, and whose record shows it."""
+
+    key: str
+    text: str
+    seq: int = 0
+
+
+def judge(state: Incident, policy: Policy, request: Request) -> tuple[Finding, ...]:
+    """What is wrong with this request's approval by `policy`; empty where it holds."""
+    found = [*_asker(state, policy, request), *_red(state, policy, request)]
+    good: set[str] = set()
+    steps: dict[str, int] = {}
+    for vote in request.votes:
+        wrong = _vote(state, policy, request, vote, steps)
+        if wrong:
+            found.extend(wrong)
+        else:
+            good.add(vote.person)
+    found.extend(_count(policy, request, good))
+    found.extend(_times(policy, request))
+    return tuple(found)
+
+
+def _asker(state: Incident, policy: Policy, request: Request) -> list[Finding]:
+    actor = state.declared.actor
+    if actor is None or not actor.person:
+        return [Finding("asker", "The declaration names no person.", state.declared_seq)]
+    if request.asker != actor.person:
+        return [Finding("asker", "The question names another asker than the declaration.", request.seq)]
+    return _holds(policy, actor, "declare", state.declared_seq, state.declared.actor)
+
+
+def _holds(policy: Policy, actor: Actor, role: Role, seq: int, _: Actor | None = None) -> list[Finding]:
+    """Whether the actor of a record is the person it names, and holds the role, by this policy."""
+    person = person_of(policy, actor)
+    if person is None or person.id != actor.person:
+        return [Finding("nobody", f"Record {seq}: {actor.name} is nobody in this policy.", seq)]
+    if not person.may(role):
+        return [Finding("role", f"Record {seq}: {person.name} does not hold {role} in this policy.", seq)]
+    if actor.account is not None:
+        trouble = account_trouble(policy, actor.account, team=actor.via == "slack")
+        if trouble is not None:
+            return [Finding(trouble[0], f"Record {seq}: the account of {person.name} may not act ({trouble[0]}).", seq)]
+    elif actor.via == "slack":
+        return [Finding("unseen", f"Record {seq}: the account of {person.name} was not looked at.", seq)]
+    if actor.via == "cli" and actor.code_step is None:
+        return [Finding("unproven", f"Record {seq}: {person.name} did not prove who they are in the terminal.", seq)]
+    return []
+
+
+def _red(state: Incident, policy: Policy, request: Request) -> list[Finding]:
+    if request.level != "red":
+        return []
+    if not request.still_disaster or request.still_by is None:
+        return [Finding("not_insisted", "Under the red warning the asker did not insist.", request.seq)]
+    if request.still_by.person != request.asker:
+        return [Finding("not_asker", "Somebody else than the asker insisted under the red warning.", request.still_seq)]
+    return _holds(policy, request.still_by, "declare", request.still_seq)
+
+
+def _vote(state: Incident, policy: Policy, request: Request, vote: Vote, steps: dict[str, int]) -> list[Finding]:
+    """One vote from its own record: person, role, distinctness, question, plan, card, time, friction."""
+
+    def wrong(key: str, text: str) -> list[Finding]:
+        return [Finding(key, f"Record {vote.seq}: {text}", vote.seq)]
+
+    holds = _holds(policy, vote.actor, "approve", vote.seq)
+    if holds:
+        return holds
+    if vote.person == request.asker:
+        return wrong("self", "the asker approved their own request.")
+    if vote.nonce != request.nonce or vote.digest != request.digest:
+        return wrong("stale", "the vote is about another question or another plan.")
+    if vote.seq <= request.seq or vote.at >= request.expires + _WRITING or vote.at < request.at:
+        return wrong("expired", "the vote was not given while the question was open.")
+    if vote.card is None and vote.actor.via != "cli":
+        return wrong("card", "the vote names no card.")
+    if vote.card is not None and vote.card not in request.cards:
+        places = {(c.team, c.channel, c.ts) for c in request.cards}
+        if (vote.card.team, vote.card.channel, vote.card.ts) not in places:
+            return wrong("card", "the vote was given on no card of this question.")
+    account = vote.actor.account
+    if account is not None and account.looked_at is not None and vote.at - account.looked_at > FRESH:
+        return wrong("unseen", "the account had not been looked at for more than 60 s.")
+    if policy.approver_group and vote.actor.via == "slack" and (account is None or account.in_group is not True):
+        return wrong("group", "the account was not in the group that may approve.")
+    return _friction(state, policy, request, vote, steps)
+
+
+def _friction(state: Incident, policy: Policy, request: Request, vote: Vote, steps: dict[str, int]) -> list[Finding]:
+    if request.level == "red":
+        if (vote.typed or "").strip().casefold() != state.declared.pool.casefold():
+            return [Finding("typed", f"Record {vote.seq}: under red the pool's name was not typed.", vote.seq)]
+        if request.still_seq > vote.seq:
+            return [Finding("not_insisted", f"Record {vote.seq}: approved before the asker insisted.", vote.seq)]
+        return []
+    step = vote.actor.code_step
+    if step is None:
+        if policy.one_time_code:
+            return [Finding("code_missing", f"Record {vote.seq}: approved without a one-time code.", vote.seq)]
+        return []
+    earlier = [
+        v.actor.code_step
+        for r in state.requests
+        for v in r.votes
+        if v.person == vote.person and v.seq < vote.seq and v.actor.code_step is not None
+    ]
+    if any(step <= before for before in earlier) or step <= steps.get(vote.person, -1):
+        return [Finding("code_replayed", f"Record {vote.seq}: the one-time code was used before.", vote.seq)]
+    steps[vote.person] = step
+    return []
+
+
+def _count(policy: Policy, request: Request, good: set[str]) -> list[Finding]:
+    person = policy.person(request.asker)
+    counts = person is not None and person.may("approve")
+    needed = max(policy.quorum, request.quorum) - (1 if counts else 0)
+    if len(good) >= max(needed, 1):
+        return []
+    return [Finding("quorum", f"{len(good)} of {max(needed, 1)} approvals beside the asker hold.", request.seq)]
+
+
+def _times(policy: Policy, request: Request) -> list[Finding]:
+    if request.approved_at is None or request.window_ends is None:
+        return [Finding("not_approved", "The question was not approved.", request.seq)]
+    found = []
+    if request.expires - request.at > max(policy.approval_expiry, timedelta(seconds=1)) + timedelta(seconds=1):
+        found.append(Finding("expired", "The question stood open longer than this policy allows.", request.seq))
+    if request.window_ends - request.approved_at > policy.execution_window + timedelta(seconds=1):
+        found.append(Finding("window", "The time to begin is longer than this policy allows.", request.seq))
+    return found
+
+
+def judge_words(state: Incident, policy: Policy, step: StepState) -> tuple[Finding, ...]:
+    """What is wrong with what people said during the run: lifted stops, and rulings, above all about this step."""
+    found: list[Finding] = []
+    for actor, _ in state.went_on:
+        found.extend([Finding("nobody", "A stop was lifted by nobody.")] if actor is None
+                     else _holds(policy, actor, "operate", 0))  # fmt: skip
+    for key, attempt, verdict, persons, _, _ in state.rulings:
+        said = {
+            v.actor.person
+            for v in state.ruling_votes
+            if (v.step, v.attempt, v.verdict) == (key, attempt, verdict)
+            and not _holds(policy, v.actor, "operate", v.seq)
+        }
+        if not set(persons) <= said:
+            found.append(Finding("role", f"The ruling {verdict} about {key} does not hold by this policy."))
+    return tuple(found)

@@ -1,0 +1,363 @@
+"""The two-person rule: asking, insisting under red, approving, declining, lapsing, asking Slack again.
+
+Everything that can make a click worthless is looked at here, at the moment of the click, on the recorded state:
+who it is, which card, which question, which plan, whether in time, whether counted already. Nothing outside the
+record is believed but the account as Slack described it just now.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from incident.clocks import minutes
+from incident.commands import Approve, AskApproval, Decline, Recheck, Refusal, SayStillDisaster, Tick
+from incident.decide.case import Case, Result, no
+from incident.decide.requests import as_person, open_or_refusal
+from incident.decide.who import authorise
+from incident.events import (
+    Account,
+    Actor,
+    Asked,
+    CardRef,
+    Declined,
+    Event,
+    Lapsed,
+    LockedOut,
+    Rechecked,
+    Refused,
+    Revoked,
+    StillDisaster,
+    Voted,
+)
+from incident.persons import account_trouble
+from incident.policy import Person, Policy
+from incident.state import Incident, Request
+
+LEAST_DIGEST: Final = 16
+"""Characters of the digest that a button must carry at least."""
+
+
+def others_needed(policy: Policy, asker: str) -> tuple[int, bool]:
+    """(persons beside the asker, whether the asker's request counts): the asker counts where they may approve.
+
+    At least one other is always needed: a quorum below two cannot be configured.
+    """
+    person = policy.person(asker)
+    counts = person is not None and person.may("approve")
+    return (policy.quorum - 1 if counts else policy.quorum), counts
+
+
+def ask(case: Case, command: AskApproval) -> Result:
+    """Opens the question for the last plan. The asker is whoever declared, whoever taps "ask again"."""
+    state, actor, planned = case.incident, command.actor, case.incident.planned
+    if actor is not None:
+        who = authorise(case, actor, "ask", ("declare", "approve", "operate"))
+        if isinstance(who, Refusal):
+            return who
+    if closed := open_or_refusal(case, "ask", actor):
+        return closed
+    if state.hard_stop is not None or planned is None:
+        why = state.hard_stop.text if state.hard_stop else "No plan has been made yet."
+        return no(case, "no_plan", "ask", f"There is nothing to approve. {why}", actor)
+    if state.run_request is not None:
+        return no(case, "asked", "ask", "The run has begun already.", actor)
+    last = state.request
+    if last is not None:
+        if last.state == "approved" or (last.state == "open" and case.now < last.expires):
+            return no(case, "asked", "ask", f"The question is {last.state} already.", actor)
+        unanswered = last.digest == planned.digest and not command.again
+        if unanswered or any(r.nonce == command.nonce for r in state.requests):
+            return no(case, "asked", "ask", "This plan was asked about. It can be asked again with one tap.", actor)
+    asker = state.declared.actor.person if state.declared.actor else None
+    if asker is None:
+        return no(case, "nobody", "ask", "Nobody known to the policy has asked for this.", actor)
+    needed, counts = others_needed(case.rules.policy, asker)
+    lapse: tuple[Event, ...] = (Lapsed(request=last.number),) if last is not None and last.state == "open" else ()
+    asked = Asked(
+        actor=actor,
+        cause=(state.seq,),
+        request=len(state.requests) + 1,
+        digest=planned.digest,
+        nonce=command.nonce,
+        short=planned.short,
+        expires=case.now + case.rules.policy.approval_expiry,
+        quorum=case.rules.policy.quorum,
+        others_needed=needed,
+        asker=asker,
+        asker_counts=counts,
+        level=planned.level,
+        again=command.again,
+    )
+    return (*lapse, asked)
+
+
+def approve(case: Case, command: Approve) -> Result:
+    """One person's yes. The order of the checks is the order in which the answers help most."""
+    request = case.request(command.request)
+    at = {"request": command.request, "card": command.card}
+    who = authorise(case, command.actor, "approve", ("approve",), **at)  # type: ignore[arg-type]
+    if isinstance(who, Refusal):
+        return who
+    if closed := open_or_refusal(case, "approve", command.actor):
+        return closed
+    wrong = (
+        _authentic(case, request, command.actor, "approve", command.nonce, command.card)
+        or _same_plan(case, command, request)
+        or _still_open(case, request, command.actor, who, "approve", command.card)
+        or _not_self(case, request, command, who)
+        or _insisted(case, request, command)
+        or _friction(case, request, command, who)
+    )
+    if wrong is not None or request is None:
+        return wrong or _unknown_request(case, command.actor, "approve", command.card)
+    return (_vote(case, request, command, who),)
+
+
+def _vote(case: Case, request: Request, command: Approve, who: Person) -> Voted:
+    """The vote, and whether it is the last one needed by the policy as it is now."""
+    policy = case.rules.policy
+    needed = max(request.others_needed, others_needed(policy, request.asker)[0])
+    standing = {v.person for v in request.votes if (p := policy.person(v.person)) is not None and p.may("approve")}
+    completes = len(standing | {who.id}) >= needed
+    step = command.code.step if command.code else command.actor.code_step
+    return Voted(
+        actor=command.actor.model_copy(update={"person": who.id, "code_step": step}),
+        cause=(request.seq,),
+        request=request.number,
+        digest=request.digest,
+        nonce=request.nonce,
+        card=command.card,
+        typed=command.typed,
+        completes=completes,
+        window_ends=case.now + policy.execution_window if completes else None,
+    )
+
+
+def _unknown_request(case: Case, actor: Actor, what: str, card: CardRef | None) -> Refusal:
+    text = "This button belongs to no open question here. Nothing was run."
+    return no(case, "nonce", what, text, actor, card=card)
+
+
+def _authentic(
+    case: Case, request: Request | None, actor: Actor, what: str, nonce: str, card: CardRef | None
+) -> Refusal | None:
+    """The click belongs to this question and comes from one of its own cards, not from a copy."""
+    if request is None or not hmac.compare_digest(nonce.encode(), request.nonce.encode()):
+        return _unknown_request(case, actor, what, card)
+    places = {(c.team, c.channel, c.ts) for c in request.cards}
+    ours = card is not None and (card.team, card.channel, card.ts) in places
+    if not ours and not (card is None and actor.via == "cli"):
+        text = "This is a copy of the card, so the button does nothing. Use the card itself, in the channel or your DM."
+        return no(case, "card", what, text, actor, request=request.number, card=card)
+    if card is not None and actor.via == "cli":
+        return no(case, "card", what, "A terminal has no card.", actor, request=request.number, card=card)
+    return None
+
+
+def _same_plan(case: Case, command: Approve, request: Request | None) -> Refusal | None:
+    if request is None:
+        return None
+    given = command.digest
+    long_enough = len(given) >= LEAST_DIGEST
+    if not long_enough or not request.digest.startswith(given):
+        text = "This card shows another plan than the one asked about. Nothing was run. Look at the newest card."
+        return no(case, "stale", "approve", text, command.actor, request=request.number, card=command.card)
+    if command.short is not None and command.short.strip().upper() != request.short.upper():
+        text = "These are not the six characters on the card. Nothing was run. Read them from the card again."
+        return no(case, "short", "approve", text, command.actor, request=request.number, card=command.card)
+    return None
+
+
+def _still_open(
+    case: Case, request: Request | None, actor: Actor, who: Person, what: str, card: CardRef | None
+) -> Refusal | None:
+    """Decided by the record and by the time now, whatever the card on somebody's phone still shows."""
+    if request is None:
+        return None
+
+    def refuse(key: str, text: str, events: tuple[Event, ...] = (), offer: str | None = None) -> Refusal:
+        return no(case, key, what, text, actor, request=request.number, card=card, events=events, offer=offer)
+
+    mine = next((v for v in request.votes if v.person == who.id), None)
+    if mine is not None and request.state in ("open", "approved", "used") and what == "approve":
+        return refuse("counted", f"Your approval counted already, at {case.time(mine.at)}. Nothing was started twice.")
+    if request.state in ("approved", "used"):
+        last = request.votes[-1]
+        now = "Running." if request.state == "used" else "Starting."
+        return refuse("late", f"Already approved by {case.name(last.person)} at {case.time(last.at)}. {now}")
+    if request.state == "declined":
+        return refuse("declined", f"Declined by {request.ended_by} at {case.time(request.ended_at)}. Nothing was run.")
+    if request.state == "void":
+        why = f" {'; '.join(request.why)}." if request.why else ""
+        return refuse("void", f"This card no longer holds.{why} Nothing was run. Look at the newest card.")
+    if request.state == "lapsed" and request.why == ("window",):
+        over = case.time(request.window_ends)
+        return refuse("window", f"Approved, but not begun by {over}. Nothing was run.", offer="ask_again")
+    if request.state == "lapsed" or case.now >= request.expires:
+        lapse: tuple[Event, ...] = (Lapsed(request=request.number),) if request.state == "open" else ()
+        return refuse("expired", f"Expired {case.time(request.expires)}. Nothing was run.", lapse, "ask_again")
+    return None
+
+
+def _not_self(case: Case, request: Request | None, command: Approve, who: Person) -> Refusal | None:
+    if request is None or who.id != request.asker:
+        return None
+    paged = case.approvers_but(who.id)
+    text = f"You asked for this, so another person must approve. Paged: {paged}."
+    return no(case, "self", "approve", text, command.actor, request=request.number, card=command.card)
+
+
+def _insisted(case: Case, request: Request | None, command: Approve) -> Refusal | None:
+    if request is None or request.level != "red" or request.still_disaster:
+        return None
+    asker = case.name(request.asker)
+    text = f"{case.pool} may not be lost. {asker} must first tap “Still a disaster”. Nothing was run."
+    return no(case, "not_insisted", "approve", text, command.actor, request=request.number, card=command.card)
+
+
+def _friction(case: Case, request: Request | None, command: Approve, who: Person) -> Refusal | None:
+    """Under red the pool's name; else, where the policy asks for it, a one-time code. Never both."""
+    if request is None:
+        return None
+    if request.level == "red":
+        typed = (command.typed or "").strip().casefold()
+        if typed == case.pool.casefold():
+            return None
+        text = f"Type {case.pool} to approve: it answers, so this may be the wrong cure. Nothing was run."
+        return no(case, "typed", "approve", text, command.actor, request=request.number, card=command.card)
+    if case.rules.policy.one_time_code and command.actor.via == "slack":
+        return _code(case, request, command, who)
+    return None
+
+
+def _code(case: Case, request: Request, command: Approve, who: Person) -> Refusal | None:
+    """A one-time code (RFC 6238): right, never seen before, and not too often wrong."""
+
+    def refuse(key: str, text: str, events: tuple[Event, ...] = ()) -> Refusal:
+        return no(
+            case, key, "approve", text, command.actor, request=request.number, card=command.card, events=events
+        )  # fmt: skip
+
+    limit = case.rules.policy.wrong_codes
+    if who.id in case.incident.locked:
+        return refuse("locked", f"{limit} wrong codes: you may not approve in this incident. Ask another approver.")
+    if command.code is None:
+        return refuse("code_missing", "Your one-time code is needed. Nothing was run.")
+    if command.code.step is None:
+        wrong = case.incident.wrong_codes.get(who.id, 0) + 1
+        if wrong >= limit:
+            text = f"Wrong code, {wrong} of {limit}. You may no longer approve in this incident; the channel is told."
+            return refuse("code_wrong", text, (LockedOut(actor=command.actor, person=who.id),))
+        return refuse("code_wrong", f"Wrong code, {wrong} of {limit}. Nothing was run.")
+    last = case.incident.code_steps.get(who.id)
+    if last is not None and command.code.step <= last:
+        return refuse("code_replayed", "This one-time code was used before. Wait for the next one. Nothing was run.")
+    return None
+
+
+def wrong_code_in_terminal(case: Case, actor: Actor, what: str) -> Refusal:
+    """What a terminal writes down for a wrong code before any command is made."""
+    limit = case.rules.policy.wrong_codes
+    wrong = case.incident.wrong_codes.get(actor.person or "", 0) + 1
+    events: tuple[Event, ...] = ()
+    if wrong >= limit and actor.person:
+        events = (LockedOut(actor=actor, person=actor.person),)
+    return no(case, "code_wrong", what, f"Wrong code, {wrong} of {limit}. Nothing happened.", actor, events=events)
+
+
+def decline(case: Case, command: Decline) -> Result:
+    """One person's no ends the question."""
+    request = case.request(command.request)
+    at = {"request": command.request, "card": command.card}
+    who = authorise(case, command.actor, "decline", ("approve",), **at)  # type: ignore[arg-type]
+    if isinstance(who, Refusal):
+        return who
+    if closed := open_or_refusal(case, "decline", command.actor):
+        return closed
+    wrong = _authentic(case, request, command.actor, "decline", command.nonce, command.card) or _still_open(
+        case, request, command.actor, who, "decline", command.card
+    )
+    if wrong is not None or request is None:
+        return wrong or _unknown_request(case, command.actor, "decline", command.card)
+    actor = as_person(command.actor, who.id)
+    return (Declined(actor=actor, cause=(request.seq,), request=request.number, why=command.why),)
+
+
+def say_still_disaster(case: Case, command: SayStillDisaster) -> Result:
+    """Under red, the asker insists; nobody else can do it for them."""
+    request = case.request(command.request)
+    what = "still_disaster"
+    who = authorise(case, command.actor, what, ("declare",), request=command.request, card=command.card)
+    if isinstance(who, Refusal):
+        return who
+    if closed := open_or_refusal(case, what, command.actor):
+        return closed
+    wrong = _authentic(case, request, command.actor, what, command.nonce, command.card) or _still_open(
+        case, request, command.actor, who, what, command.card
+    )
+    if wrong is not None or request is None:
+        return wrong or _unknown_request(case, command.actor, what, command.card)
+    if who.id != request.asker:
+        text = f"{case.name(request.asker)} asked for this and must say so. Nothing happened."
+        return no(case, "not_asker", what, text, command.actor, request=request.number, card=command.card)
+    if request.level != "red":
+        return no(case, "not_red", what, "There is no red warning to answer.", command.actor, request=request.number)
+    if request.still_disaster:
+        return ()
+    return (StillDisaster(actor=as_person(command.actor, who.id), cause=(request.seq,), request=request.number),)
+
+
+def tick(case: Case, command: Tick) -> Result:
+    """Time has passed: an open question expires, an approval not begun in time lapses. Neither is a no."""
+    request = case.incident.request
+    if case.incident.closed or request is None:
+        return ()
+    if request.state == "open" and case.now >= request.expires:
+        return (Lapsed(cause=(request.seq,), request=request.number),)
+    over = request.window_ends is not None and case.now >= request.window_ends
+    if request.state == "approved" and over:
+        return (Lapsed(cause=(request.seq,), request=request.number, which="window"),)
+    return ()
+
+
+def recheck(case: Case, command: Recheck) -> Result:
+    """Slack was asked again. Whoever may no longer approve takes their approval with them, before the first act."""
+    request = case.request(command.request)
+    if request is None or request.state not in ("open", "approved") or case.incident.closed:
+        return ()
+    lost = tuple(
+        (person, why)
+        for person in dict.fromkeys((request.asker, *(v.person for v in request.votes)))
+        if (why := lost_right(case.rules.policy, case.incident, request, person, command.accounts.get(person)))
+    )
+    checked = Rechecked(request=request.number, accounts=dict(command.accounts), lost=tuple(p for p, _ in lost))
+    return (checked, *(Revoked(request=request.number, person=p, why=why) for p, why in lost))
+
+
+def lost_right(policy: Policy, state: Incident, request: Request, person: str, account: Account | None) -> str:
+    """Why this person's part in the request no longer holds, as a sentence; empty where it does."""
+    known = policy.person(person)
+    name = known.name if known else person
+    role = "declare" if person == request.asker else "approve"
+    if known is None or known.shared or role not in known.roles:
+        return f"{name} may no longer {role} for {state.declared.pool}"
+    if account is not None:
+        trouble = account_trouble(policy, account)
+        if trouble is not None:
+            return f"{name}: the account may no longer act ({trouble[0]})"
+        if role == "approve" and policy.approver_group and account.in_group is False:
+            return f"{name} is no longer in the group that may approve"
+    return ""
+
+
+def waiting_line(case: Case) -> str:
+    """For answers: how long the open question still stands."""
+    request = case.incident.request
+    if request is None or request.state != "open":
+        return ""
+    return f"{minutes(int((request.expires - case.now).total_seconds()))} left"
+
+
+__all__ = ["Refused", "approve", "ask", "decline", "lost_right", "others_needed", "recheck", "say_still_disaster",
+           "tick", "wrong_code_in_terminal"]  # fmt: skip

@@ -1,0 +1,112 @@
+"""What people may do about a run: stop it, let it go on, rule about a failed step, confirm service."""
+
+from __future__ import annotations
+
+from incident import rulings
+from incident.commands import Confirm, GoOn, Refusal, Rule, Stop
+from incident.decide.case import Case, Result, no
+from incident.decide.requests import as_person, open_or_refusal
+from incident.decide.who import authorise, identify
+from incident.events import Confirmed, Event, Ruling, RulingVoted, StopOrdered, WentOn
+from incident.policy import Person
+from incident.state import Failure, StepState
+
+
+def stop(case: Case, command: Stop) -> Result:
+    """Anybody in the policy may stop, also where Slack cannot be asked about the account: stopping is safe."""
+    who = identify(case, command.actor, "stop", need_account=False)
+    if isinstance(who, Refusal):
+        return who
+    if closed := open_or_refusal(case, "stop", command.actor):
+        return closed
+    state = case.incident
+    if state.run_ended:
+        return no(case, "not_running", "stop", "The run has ended; nothing is left to stop.", command.actor)
+    if state.stop is not None:
+        by = state.stop.by.name if state.stop.by else "the system"
+        return no(case, "stopped", "stop", f"Stopped already by {by} at {case.time(state.stop.at)}.", command.actor)
+    return (StopOrdered(actor=as_person(command.actor, who.id), why=command.why),)
+
+
+def go_on(case: Case, command: GoOn) -> Result:
+    """One person with `operate` lifts the stop. It is no ruling and no approval."""
+    who = authorise(case, command.actor, "go_on", ("operate",))
+    if isinstance(who, Refusal):
+        return who
+    if closed := open_or_refusal(case, "go_on", command.actor):
+        return closed
+    if case.incident.stop is None:
+        return no(case, "not_stopped", "go_on", "No stop is standing.", command.actor)
+    return (WentOn(actor=as_person(command.actor, who.id)),)
+
+
+def rule(case: Case, command: Rule) -> Result:
+    """One person's word; with the last one needed, the ruling."""
+    who = authorise(case, command.actor, "ruling", ("operate",), card=command.card)
+    if isinstance(who, Refusal):
+        return who
+    if closed := open_or_refusal(case, "ruling", command.actor):
+        return closed
+    step = case.incident.step(command.step)
+    failure = step.failure if step is not None and step.status in ("failed", "unknown") else None
+    waits = failure is not None and step is not None and not step.retry
+    if step is None or failure is None or not waits or case.incident.run_ended or case.incident.aborted:
+        text = f"{_title(step, command.step)} waits for nobody's word now. Nothing happened."
+        return no(case, "no_failure", "ruling", text, command.actor, card=command.card)
+    if failure.attempt != command.attempt:
+        text = f"Attempt {command.attempt} of {step.title} is over; the newest is {failure.attempt}. Nothing happened."
+        return no(case, "other_attempt", "ruling", text, command.actor, card=command.card)
+    if any(person == who.id and said == command.verdict for person, said, _ in failure.votes):
+        missing = rulings.quorum(step, command.verdict) - len(rulings.votes_for(step, command.verdict))
+        text = f"You have said so already. {_more(missing)} must say the same."
+        return no(case, "said", "ruling", text, command.actor, card=command.card)
+    return _ruled(case, command, who, step, failure)
+
+
+def _ruled(case: Case, command: Rule, who: Person, step: StepState, failure: Failure) -> tuple[Event, ...]:
+    persons = (*rulings.votes_for(step, command.verdict), who.id)
+    voted = RulingVoted(
+        actor=as_person(command.actor, who.id),
+        cause=(failure.seq,),
+        step=command.step,
+        attempt=command.attempt,
+        verdict=command.verdict,
+        reason=command.reason,
+        card=command.card,
+    )
+    policy = case.rules.policy
+    standing = tuple(p for p in persons if (known := policy.person(p)) is not None and known.may("operate"))
+    if len(set(standing)) < rulings.quorum(step, command.verdict):
+        return (voted,)
+    reasons = [reason for person, _, reason in failure.votes if person in standing and reason]
+    ruling = Ruling(
+        cause=(failure.seq,),
+        step=command.step,
+        attempt=command.attempt,
+        verdict=command.verdict,
+        persons=standing,
+        reason="; ".join(dict.fromkeys([*reasons, *([command.reason] if command.reason else [])])),
+        against_probe=command.verdict == "done" and rulings.against_probe(step),
+    )
+    return (voted, ruling)
+
+
+def _title(step: StepState | None, key: str) -> str:
+    return step.title if step is not None else f"Step {key}"
+
+
+def _more(missing: int) -> str:
+    return "One more person" if missing <= 1 else f"{missing} more persons"
+
+
+def confirm(case: Case, command: Confirm) -> Result:
+    """A person saw service work on the surviving pool."""
+    who = authorise(case, command.actor, "confirm", ("operate",))
+    if isinstance(who, Refusal):
+        return who
+    if closed := open_or_refusal(case, "confirm", command.actor):
+        return closed
+    if case.incident.clocks.t3 is None and not case.incident.run_ended:
+        text = "Nothing has been moved yet, so there is nothing to confirm."
+        return no(case, "nothing_to_confirm", "confirm", text, command.actor)
+    return (Confirmed(actor=as_person(command.actor, who.id), text=command.text),)

@@ -1,0 +1,108 @@
+"""Who is it, and may they: every check on a person and their account, at the moment of the act.
+
+Every refusal here has its own code and its own sentence, and is written down.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from incident.commands import Refusal
+from incident.decide.case import Case, no
+from incident.events import Actor, CardRef
+from incident.persons import account_trouble, person_of
+from incident.policy import Person, Role
+
+_ROLE_WORDS: Final[dict[Role, str]] = {
+    "watch": "watch",
+    "declare": "declare a disaster",
+    "approve": "approve",
+    "operate": "operate a run",
+    "audit": "audit",
+}
+_ACT_WORDS: Final = {"approve": "your tap", "decline": "your tap", "still_disaster": "your tap"}
+
+
+def identify(
+    case: Case,
+    actor: Actor,
+    what: str,
+    *,
+    request: int | None = None,
+    card: CardRef | None = None,
+    need_account: bool = True,
+) -> Person | Refusal:
+    """The person, or why this account may not act, whatever the role."""
+
+    def refuse(key: str, words: str) -> Refusal:
+        return no(case, key, what, words, actor, request=request, card=card)
+
+    policy = case.rules.policy
+    record = f"Nothing happened; {_ACT_WORDS.get(what, 'it')} is on record."
+    if actor.via == "slack" and actor.team != policy.team:
+        return refuse("foreign", f"Your account belongs to another workspace. {record}")
+    if actor.account is not None:
+        trouble = account_trouble(policy, actor.account, team=actor.via == "slack")
+        if trouble is not None:
+            return refuse(trouble[0], f"{trouble[1]}, so you may not do this. {record}")
+    person = person_of(policy, actor)
+    if person is None:
+        sentence = (
+            f"You are not an approver for {case.pool}. {record}"
+            if what == "approve"
+            else f"You are not in the policy of this installation, so you may not do this. {record}"
+        )
+        return refuse("nobody", sentence)
+    if actor.via == "slack" and actor.account is None and need_account:
+        return refuse("unseen", "Slack could not say just now who you are. Nothing happened. Try again in a moment.")
+    return person
+
+
+def authorise(
+    case: Case,
+    actor: Actor,
+    what: str,
+    roles: tuple[Role, ...],
+    *,
+    request: int | None = None,
+    card: CardRef | None = None,
+    pool: str = "",
+) -> Person | Refusal:
+    """The person, where they hold one of `roles` and the account may act; else the refusal that says why not."""
+    person = identify(case, actor, what, request=request, card=card)
+    if isinstance(person, Refusal):
+        return person
+
+    def refuse(key: str, words: str) -> Refusal:
+        return no(case, key, what, words, actor, request=request, card=card)
+
+    pool = pool or case.pool
+    if person.shared and roles != ("watch",):
+        return refuse("shared", f"{person.name} is a shared account and may only watch. Use your own account.")
+    if not any(person.may(role) for role in roles):
+        return refuse("role", _lacks(case, person, roles, pool))
+    if actor.via == "cli" and actor.code_step is None:
+        return refuse("unproven", "In a terminal this needs your one-time code. Nothing happened.")
+    if actor.via == "cli" and _spent(case, person, actor.code_step):
+        return refuse("code_replayed", "This one-time code was used before. Wait for the next one.")
+    if "approve" in roles and case.rules.policy.approver_group and not _in_group(actor):
+        return refuse("group", f"You are not in the Slack group that may approve for {pool}. Nothing happened.")
+    return person
+
+
+def _lacks(case: Case, person: Person, roles: tuple[Role, ...], pool: str) -> str:
+    if "approve" in roles:
+        return f"You are not an approver for {pool}. Nothing happened; your tap is on record."
+    words = " or ".join(_ROLE_WORDS[role] for role in roles)
+    call = case.call_list(roles[0], but=person.id)
+    return f"You may not {words} for {pool}. Nothing happened. Call: {call}."
+
+
+def _in_group(actor: Actor) -> bool:
+    """A group narrows what Slack can be asked about; a terminal has proved the person otherwise."""
+    return actor.via == "cli" or (actor.account is not None and actor.account.in_group is True)
+
+
+def _spent(case: Case, person: Person, step: int | None) -> bool:
+    last = case.state.code_steps.get(person.id) if case.state else None
+    return step is not None and last is not None and step <= last

@@ -1,0 +1,63 @@
+"""How many people with `operate` it takes to decide about a step that failed or is not known.
+
+The table: what is wanted × what is known of the server → quorum. Nothing here can begin what the approved plan does
+not hold; a ruling only says whether the plan's own step runs again, counts as done, is left out, or ends the run.
+"""
+
+from __future__ import annotations
+
+from incident.events import Verdict
+from incident.state import StepState
+
+
+def quorum(step: StepState, verdict: Verdict) -> int:
+    """Distinct persons needed for `verdict` on the step's present failure: one or two.
+
+    * retry: one where the server certainly ended and the look says not begun, where repeating is harmless, or where
+      the step's cmdlet is documented to be run again and nothing is half done; else two.
+    * done: one where the look says so too; two against the look.
+    * skip: two for a step that can only be done once, else one.
+    * abort: one where nothing is half done or unknown, else two.
+    """
+    failure = step.failure
+    if failure is None:
+        return 2
+    once = is_once(step)
+    if verdict == "retry":
+        if not once:
+            return 1
+        certain = not failure.unknown and failure.begun == "not_begun"
+        rerun = bool(step.plan.get("rerun_documented")) and not failure.unknown
+        return 1 if certain or (rerun and failure.begun not in ("half_done", "cannot_tell")) else 2
+    if verdict == "done":
+        return 2 if against_probe(step) else 1
+    if verdict == "skip":
+        return 2 if once else 1
+    certain = failure.begun in ("not_begun", "done") and not failure.unknown
+    return 1 if certain or not once else 2
+
+
+def against_probe(step: StepState) -> bool:
+    """True where the last look does not say that the step is done."""
+    return step.failure is None or step.failure.begun != "done"
+
+
+def is_once(step: StepState) -> bool:
+    """True for a step whose call must not be sent twice without people's word."""
+    if step.attempts:
+        return step.attempts[-1].effect == "once"
+    return effect_of(step) == "once"
+
+
+def effect_of(step: StepState) -> str:
+    """The effect class as the plan states it, `once` where it says nothing: the stricter is assumed."""
+    act = step.plan.get("act")
+    inner = act.get("effect") if isinstance(act, dict) else None
+    return str(step.plan.get("effect") or inner or "once")
+
+
+def votes_for(step: StepState, verdict: Verdict) -> tuple[str, ...]:
+    """The distinct persons whose present word on this failure is `verdict`."""
+    if step.failure is None:
+        return ()
+    return tuple(dict.fromkeys(person for person, said, _ in step.failure.votes if said == verdict))
