@@ -6,7 +6,7 @@ another journal is a programming error and raises; every prefix of a valid journ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import reduce
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from incident import events as ev
-from incident.events import Event, Json, parse_event
+from incident.events import Event, Json
 from incident.state import (
     Attempt,
     Failure,
@@ -41,16 +41,7 @@ class Folded(Protocol):
     @property
     def when(self) -> datetime: ...
     @property
-    def body(self) -> Mapping[str, Any]: ...
-    @property
-    def actor(self) -> Mapping[str, Any] | None: ...
-    @property
-    def cause(self) -> tuple[int, ...]: ...
-
-
-def event_of(record: Folded) -> Event:
-    """The event a record carries, with its actor and causes."""
-    return parse_event(dict(record.body), None if record.actor is None else dict(record.actor), tuple(record.cause))
+    def event(self) -> Event: ...
 
 
 def fold(records: Iterable[Folded], state: Incident | None = None) -> Incident | None:
@@ -60,7 +51,7 @@ def fold(records: Iterable[Folded], state: Incident | None = None) -> Incident |
 
 def apply(state: Incident | None, record: Folded) -> Incident:
     """The incident after one more record."""
-    event = event_of(record)
+    event = record.event
     if state is None:
         if not isinstance(event, ev.Declared):
             raise ValueError(f"Record {record.seq} of {record.incident} comes before any declaration.")

@@ -27,7 +27,7 @@ def quorum(step: StepState, verdict: Verdict) -> int:
         if not once:
             return 1
         certain = not failure.unknown and failure.begun == "not_begun"
-        rerun = bool(step.plan.get("rerun_documented")) and not failure.unknown
+        rerun = step.plan.get("rerun") == "documented" and not failure.unknown
         return 1 if certain or (rerun and failure.begun not in ("half_done", "cannot_tell")) else 2
     if verdict == "done":
         return 2 if against_probe(step) else 1
@@ -51,9 +51,7 @@ def is_once(step: StepState) -> bool:
 
 def effect_of(step: StepState) -> str:
     """The effect class as the plan states it, `once` where it says nothing: the stricter is assumed."""
-    act = step.plan.get("act")
-    inner = act.get("effect") if isinstance(act, dict) else None
-    return str(step.plan.get("effect") or inner or "once")
+    return str(step.plan.get("effect") or "once")
 
 
 def votes_for(step: StepState, verdict: Verdict) -> tuple[str, ...]:

@@ -221,13 +221,21 @@ def begin_call(case: Case, command: BeginCall) -> Result:
 
 def holds_call(plan: Any, call: Any) -> bool:
     """True where the step, as planned, holds this call as it stands, at whatever depth."""
+    return _holds(_plain(plan), _plain(call))
+
+
+def _plain(value: Any) -> Any:
+    """JSON as it is after writing and reading: lists, not tuples."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _holds(plan: Any, call: Any) -> bool:
     if plan == call:
         return True
-    if isinstance(plan, dict):
-        return any(holds_call(inner, call) for inner in plan.values())
-    if isinstance(plan, list | tuple):
-        return any(holds_call(inner, call) for inner in plan)
-    return False
+    inside = plan.values() if isinstance(plan, dict) else plan if isinstance(plan, list) else ()
+    return any(_holds(inner, call) for inner in inside)
 
 
 def _may_begin(case: Case, step: StepState, *, look_only: bool) -> Refusal | None:

@@ -1,0 +1,139 @@
+"""The desk over a real journal: races, refusals that are counted, joining and taking over, the register."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from incident import commands as c
+from incident.desk import Desk
+from incident.events import Refused
+from incident.journal import REGISTER, Fenced
+from incident.journals.memory import MemoryStore
+from incident.journals.signed import SignedJournal
+from incident.keys import Keys, Writer
+
+from .play import CARD, DECLARE, DIGEST, DIGESTS, NONCE, RULES, T1, person, planned, surveyed, who
+
+
+class House:
+    """One store, a bot's desk (two where asked) and a worker's, and one clock."""
+
+    def __init__(self, rules=RULES) -> None:
+        self.now = T1
+        store = MemoryStore()
+        writers = [
+            Writer(name, kind, Ed25519PrivateKey.generate(), "0a1b2c3d", self.clock, lambda: 1)
+            for name, kind in (("bot-a", "bot"), ("bot-b", "bot"), ("act-1", "worker"))
+        ]
+        keys = Keys([w.public for w in writers])
+        journals = [SignedJournal(store, keys=keys, writer=w, copies=None) for w in writers]
+        self.bot, self.other_bot, self.worker = (Desk(j, rules, self.clock) for j in journals)
+
+    def clock(self):
+        return self.now
+
+    def after(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def asked(self) -> str:
+        key = self.bot.declare(DECLARE).incident
+        self.after(20)
+        self.worker.do(key, c.RecordSurvey((surveyed(self.now), planned())))
+        assert self.bot.do(key, c.AskApproval(None, NONCE)).ok
+        assert self.bot.do(key, c.RecordCard(1, CARD)).ok
+        return key
+
+
+def approve(user: str) -> c.Approve:
+    return c.Approve(actor=who(user), request=1, nonce=NONCE, digest=DIGEST[:16], card=CARD)
+
+
+def test_an_incident_is_opened_joined_and_carried_by_a_worker_with_an_epoch():
+    house = House()
+    first = house.bot.declare(DECLARE)
+    assert (first.incident, first.opened) == ("20261122-fe1-a", True)
+    again = house.other_bot.declare(replace(DECLARE, actor=who("UDANA")))
+    assert again.joined and again.incident == first.incident and not again.opened
+    house = House()
+    key = house.asked()
+    house.after(30)
+    assert house.bot.do(key, approve("UBO")).state.phase == "approved"
+    taken = house.worker.do(key, c.TakeHand("w2", "act-1"))
+    assert taken.state.epoch == 1
+    started = house.worker.do(key, c.StartRun(1, DIGEST, DIGESTS))
+    assert started.ok and started.state.phase == "running"
+    act = started.state.steps[0].plan["act"]
+    begin = c.BeginCall(1, "cms", 1, "fe2.ocsguy.local", "Invoke-…", act, "once")
+    house.worker.do(key, c.TakeHand("w2", "act-2"))
+    assert house.worker.do(key, begin).refusal.code == "RUN020E", "an older hand writes nothing"
+    assert house.worker.do(key, replace(begin, epoch=2), take=("cms",)).ok
+    assert house.bot.journal.holds() == {"cms": key}
+    with pytest.raises(Fenced):
+        house.worker.journal.append(house.worker.journal.head(key), [planned()], epoch=1)
+
+
+def test_racing_clicks_over_two_bots_count_once_and_every_click_is_answered():
+    crowd = tuple(person(f"p{n}", "approve") for n in range(20))
+    policy = RULES.policy.model_copy(update={"persons": (*RULES.policy.persons, *crowd)})
+    house = House(RULES.model_copy(update={"policy": policy}))
+    key = house.asked()
+    answers = []
+
+    def click(n: int) -> None:
+        desk = house.bot if n % 2 else house.other_bot
+        answers.append(desk.do(key, approve(f"UP{n % 20}")))
+
+    threads = [threading.Thread(target=click, args=(n,)) for n in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 60 and sum(a.ok for a in answers) == 1
+    assert {a.refusal.code for a in answers if a.refusal} <= {"APR043E", "APR047E"}
+    kinds = [r.kind for r in house.bot.records(key)]
+    assert kinds.count("voted") == 1
+
+
+def test_one_refusal_is_written_once_then_counted_and_the_rest_is_written_when_the_question_ends():
+    house = House()
+    key = house.asked()
+    for _ in range(13):
+        answer = house.bot.do(key, approve("URITA"))
+        assert answer.refusal.code == "APR020E"
+    written = [r.event for r in house.bot.records(key) if r.kind == "refused"]
+    assert [e.count for e in written] == [1, 10]
+    house.bot.do(key, approve("UBO"))
+    written = [r.event for r in house.bot.records(key) if r.kind == "refused"]
+    assert [e.count for e in written] == [1, 10, 13]
+    assert [r.code for r in house.bot.records(key) if r.kind == "refused"] == ["APR020E"] * 3
+
+
+def test_what_belongs_to_no_incident_stands_in_the_register():
+    house = House()
+    answer = house.bot.declare(replace(DECLARE, actor=who("UOLAF")))
+    assert answer.refusal.code == "REF021E" and answer.state is None
+    lacks = house.bot.declare(replace(DECLARE, actor=who("UBO")))
+    assert lacks.refusal.code == "REF022E"
+    assert lacks.refusal.text.startswith("You may not declare a disaster for fe1. Nothing happened. Call: Dana Ito")
+    assert house.bot.do("20261122-fe9-a", c.Stop(who("UBO"))).refusal.code == "REF061E"
+    written = [r.event for r in house.bot.records(REGISTER)]
+    assert all(isinstance(e, Refused) for e in written) and len(written) == 3
+
+
+def test_the_wrong_pool_first_then_the_right_one_keeps_the_clock_and_ends_the_other():
+    house = House()
+    wrong = replace(DECLARE, pool="fe2", partner="fe1")
+    first = house.bot.declare(wrong)
+    house.after(45)
+    second = house.bot.declare(DECLARE)
+    assert second.opened and second.state.declared.linked == first.incident
+    assert second.state.clocks.t1 == T1
+    assert house.bot.state(first.incident).closed == "cancelled"
+    assert [i.id for i in house.bot.open_incidents()] == [second.incident]
+    kinds = [r.kind for r in house.bot.records(REGISTER)]
+    assert kinds == ["incident_opened", "incident_opened", "incident_closed"]
