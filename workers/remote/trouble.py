@@ -152,18 +152,18 @@ def _wire(names: set[str], port: int, error: BaseException) -> Trouble:
             "connection",
             True,
         )
-    if names & {"ConnectTimeout", "ConnectTimeoutError"}:
+    if "ConnectionRefusedError" in names:
         return Trouble(
-            f"does not answer on port {port}",
-            "Look whether it is up and whether this worker may reach it.",
+            f"refuses connections on port {port}",
+            "Look whether its WinRM service runs and has an HTTPS listener.",
             "unreachable",
             "connection",
             True,
         )
-    if "NewConnectionError" in names or "ConnectionRefusedError" in names:
+    if names & {"ConnectTimeout", "ConnectTimeoutError", "NewConnectionError"}:
         return Trouble(
-            f"refuses connections on port {port}",
-            "Look whether its WinRM service runs and has an HTTPS listener.",
+            f"does not answer on port {port}",
+            "Look whether it is up and whether this worker may reach it.",
             "unreachable",
             "connection",
             True,
