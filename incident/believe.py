@@ -47,12 +47,16 @@ def in_place(record: Record, incident: str, previous: Record | None) -> None:
 
 def written(record: Record, keys: Keys) -> None:
     """Checks that a known writer of the right kind signed it, and that it is an event. Raises `NotBelieved`."""
+    signed(record, keys)
+    may_be_written(record, keys[record.by].kind)
+
+
+def signed(record: Record, keys: Keys) -> None:
+    """Checks writer and signature alone. Raises `NotBelieved`."""
     if record.by not in keys:
         raise NotBelieved(f"Its writer {record.by} is unknown here: there is no public key of that name.")
-    writer = keys[record.by]
-    if record.s is not None and not writer.signed(bytes.fromhex(record.h), record.s):
+    if record.s is not None and not keys[record.by].signed(bytes.fromhex(record.h), record.s):
         raise NotBelieved(f"Its signature is not {record.by}'s: it was signed with another key, or not by them.")
-    may_be_written(record, writer.kind)
 
 
 def may_be_written(record: Record, kind: str) -> None:

@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+"""Check an exported record without trusting the program that wrote it.
+
+    python3 standalone_verify.py RECORD.jsonl [--keys DIRECTORY]
+
+This file needs nothing but Python 3.11. It imports nothing of lync-dr and was written against the description of
+the format (docs/record.md), so that an auditor need not trust the audited code. With the package `cryptography` it
+is fast; without it, it checks signatures by the formulas of RFC 8032, some milliseconds each.
+
+Exit codes: 0 whole and in order · 1 integrity broken · 2 run incomplete · 4 approval rule broken · 5 usage.
+"""
+
+import base64
+import hashlib
+import json
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Point = tuple[int, int, int, int]
+Keys = dict[str, tuple[str, bytes]]
+Signed = Callable[[bytes, bytes, bytes], bool]
+
+RECORD = re.compile(rb'\{"h":"([0-9a-f]{64})","r":(\{.*\}),"s":(null|"([A-Za-z0-9+/]{86}==)")\}\n', re.DOTALL)
+TRAILER = re.compile(rb'\{"h":"([0-9a-f]{64})","s":"([A-Za-z0-9+/]{86}==)","t":(\{.*\})\}\n', re.DOTALL)
+FIELDS = {"v", "incident", "seq", "prev", "at", "mono_ms", "boot", "by", "code", "cause", "actor", "body"}
+
+
+def words(text: str) -> set[str]:
+    return set(text.split())
+
+
+HANDS = words(
+    "surveyed planned hard_stopped hand_taken run_started run_refused waits step_skipped intent output outcome "
+    "verified step_failed slow proven run_ended"
+)
+PEOPLE = words(
+    "declared joined outage_set noted lead_taken cancelled closed follow_up_settled asked still_disaster voted "
+    "declined lapsed locked_out refused told ruling_voted ruling stop_ordered went_on confirmed reviewed"
+)
+BOT = {"card_posted", "rechecked", "people_looked"}
+AREAS = {"integrity": 1, "completeness": 2, "approval": 4}
+
+
+# --- Ed25519 by the formulas of RFC 8032, section 5.1.7, in extended coordinates -----------------------------
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+
+
+def add(a: Point, b: Point) -> Point:
+    e, f = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
+    c, d = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    h, g, e, f = f + e, d + c, f - e, d - c
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def times(s: int, point: Point) -> Point:
+    total = (0, 1, 1, 0)
+    while s:
+        if s & 1:
+            total = add(total, point)
+        point, s = add(point, point), s >> 1
+    return total
+
+
+def point_of(raw: bytes) -> Point:
+    y = int.from_bytes(raw, "little")
+    sign, y = y >> 255, y & (2**255 - 1)
+    x2 = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(x2, (P + 3) // 8, P)
+    if (x * x - x2) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if y >= P or (x * x - x2) % P or (x == 0 and sign):
+        raise ValueError("not a point")
+    x = P - x if x & 1 != sign else x
+    return x, y, 1, x * y % P
+
+
+def signed_slowly(key: bytes, signature: bytes, message: bytes) -> bool:
+    try:
+        a, r, s = point_of(key), point_of(signature[:32]), int.from_bytes(signature[32:], "little")
+    except ValueError:
+        return False
+    k = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % L
+    left, right = times(s, BASE), add(r, times(k, a))
+    same = (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
+    return s < L and same
+
+
+BASE = point_of((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+def signed_fast(key: bytes, signature: bytes, message: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def signer() -> Signed:
+    try:
+        import cryptography  # noqa: F401
+    except ImportError:
+        return signed_slowly
+    return signed_fast
+
+
+# --- one spelling -----------------------------------------------------------------------------------------------
+
+
+def sorted_as_rfc8785(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: sorted_as_rfc8785(value[key]) for key in sorted(value, key=lambda k: k.encode("utf-16-be"))}
+    return [sorted_as_rfc8785(item) for item in value] if isinstance(value, list) else value
+
+
+def refuse(text: str) -> Any:
+    raise ValueError(f"it holds the number {text}, and only whole numbers may stand here")
+
+
+def read_once_spelled(inner: bytes) -> Any:
+    """The value, if these bytes are its one canonical spelling; ValueError otherwise."""
+    value = json.loads(inner.decode("utf-8"), parse_float=refuse, parse_constant=refuse)
+    again = json.dumps(sorted_as_rfc8785(value), ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    if again != inner:
+        raise ValueError("it is not spelled as canonical JSON (RFC 8785)")
+    return value
+
+
+def signature_of(text: bytes) -> bytes:
+    raw = base64.b64decode(text, validate=True)
+    if base64.b64encode(raw) != text:
+        raise ValueError("its signature is spelled in lenient Base64")
+    return raw
+
+
+def cut(line: bytes, form: re.Pattern[bytes], name: str) -> tuple[Any, str, bytes | None]:
+    """(content, hash, signature) of a line; ValueError where it is not one."""
+    found = form.fullmatch(line)
+    if found is None:
+        raise ValueError(f"it is not spelled as a {name} is")
+    h = found[1].decode()
+    inner = found[2] if form is RECORD else found[3]
+    text = found[4] if form is RECORD else found[2]
+    if hashlib.sha256(inner).hexdigest() != h:
+        raise ValueError("its content does not match its hash")
+    return read_once_spelled(inner), h, None if text is None else signature_of(text)
+
+
+# --- the record -------------------------------------------------------------------------------------------------
+
+
+class Check:
+    """Reads a file line by line and collects what is wrong."""
+
+    def __init__(self, keys: Keys | None, signed: Signed) -> None:
+        self.pinned, self.keys, self.signed = keys is not None, keys or {}, signed
+        self.records: list[Any] = []
+        self.found: list[tuple[str, str]] = []
+
+    def say(self, area: str, text: str) -> None:
+        self.found.append((area, text))
+
+    def file(self, content: bytes) -> None:
+        lines = content.split(b"\n")
+        lines = [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+        last = lines.pop() if lines and TRAILER.fullmatch(lines[-1]) else None
+        trailer = self.trailer(last)
+        before: tuple[Any, str] | None = None
+        torn = False
+        for number, line in enumerate(lines, 1):
+            try:
+                r, h, signature = cut(line, RECORD, "record")
+            except (ValueError, RecursionError) as bad:
+                self.say("integrity", f"Record {number}: {bad}.")
+                torn = True
+                continue
+            for wrong in self.wrong(r, h, signature, number, None if torn else before, trailer, torn):
+                self.say("integrity", f"Record {number}: {wrong}.")
+            before, torn = (r, h), False
+            self.records.append(r)
+        if trailer is not None:
+            if trailer["count"] != len(lines):
+                self.say("integrity", f"The trailer promises {trailer['count']} records, and {len(lines)} are here.")
+            elif before is None or trailer["head"] != before[1]:
+                self.say("integrity", f"Record {len(lines)}: it is not the last one the trailer promises.")
+            closed = any(r["body"].get("kind") == "closed" for r in self.records)
+            if trailer["state"] != ("closed" if closed else "open"):
+                self.say("integrity", "The trailer names another state than the records show.")
+        if not self.found:
+            self.run()
+
+    def trailer(self, line: bytes | None) -> Any:
+        try:
+            if line is None:
+                raise ValueError("there is none at the end: the file is not whole, or its tail was cut off")
+            t, h, signature = cut(line, TRAILER, "trailer")
+            own = {s["name"]: (s["kind"], base64.b64decode(s["ed25519"], validate=True)) for s in t["signers"]}
+            self.keys = self.keys if self.pinned else own
+            if t["by"] not in self.keys or not self.signed(self.keys[t["by"]][1], signature or b"", bytes.fromhex(h)):
+                raise ValueError(f"its signature is not {t['by']}'s")
+            if {"incident", "count", "head", "state"} - t.keys():
+                raise ValueError("it is incomplete")
+        except (ValueError, KeyError, TypeError, RecursionError) as bad:
+            self.say("integrity", f"The trailer: {bad}.")
+            return None
+        return t
+
+    def wrong(
+        self,
+        r: Any,
+        h: str,
+        signature: bytes | None,
+        number: int,
+        before: tuple[Any, str] | None,
+        trailer: Any,
+        torn: bool,
+    ) -> Iterator[str]:
+        """Everything that is wrong with one record in its place."""
+        if not isinstance(r, dict) or set(r) != FIELDS or r["v"] != 1 or not isinstance(r["body"], dict):
+            yield "its fields are not those of a record"
+            return
+        if trailer is not None and r["incident"] != trailer["incident"]:
+            yield f"it belongs to {r['incident']}"
+        due = number if before is None else before[0]["seq"] + 1
+        if r["seq"] != due:
+            yield f"it bears number {r['seq']} where {due} is due: a record was taken out, put in, repeated or moved"
+        if not torn and r["prev"] != (before[1] if before else "0" * 64):
+            yield "it does not follow the record before it"
+        if before and r["at"] < before[0]["at"]:
+            yield "its time is before the time of the record before it"
+        kind, writer = r["body"].get("kind"), self.keys.get(r["by"])
+        if signature is None and kind != "output":
+            yield "it is not signed"
+        if writer is None:
+            yield f"its writer {r['by']} is unknown"
+            return
+        if signature is not None and not self.signed(writer[1], signature, bytes.fromhex(h)):
+            yield f"its signature is not {r['by']}'s"
+        if (kind in HANDS) > (writer[0] == "worker") or (kind in PEOPLE) > (writer[0] in ("bot", "cli")):
+            yield f"a {writer[0]} may not write {kind}"
+        if (kind in BOT) > (writer[0] == "bot"):
+            yield f"a {writer[0]} may not write {kind}"
+
+    def run(self) -> None:
+        """Intents and outcomes, the end, and two different people before the first change."""
+        due: dict[Any, int] = {}
+        voted: dict[str, set[Any]] = {}
+        asker, ended = None, False
+        for r in self.records:
+            body, person = r["body"], (r["actor"] or {}).get("person")
+            kind, call = body["kind"], tuple(body.get(name) for name in ("step", "attempt", "call_no"))
+            asker = person if kind == "declared" else asker
+            ended = ended or kind in ("closed", "incident_opened")
+            if kind == "voted":
+                voted.setdefault(body["digest"], set()).add(person)
+            if kind == "run_started" and not {p for p in voted.get(body["digest"], ()) if p and p != asker}:
+                self.say(
+                    "approval", f"Record {r['seq']}: nobody but the asker had approved plan {body['digest'][:12]}."
+                )
+            if kind == "intent":
+                due[call] = r["seq"]
+                if body["effect"] != "observe" and not {p for votes in voted.values() for p in votes if p != asker}:
+                    self.say("approval", f"Record {r['seq']}: a change without the approval of a second person.")
+            if kind == "outcome" and due.pop(call, None) is None:
+                self.say("completeness", f"Record {r['seq']}: an outcome without an intent, or a second one.")
+        for seq in due.values():
+            self.say("completeness", f"Record {seq}: the intent has no outcome; it may have run.")
+        if not ended:
+            self.say("completeness", "The incident is not closed.")
+
+
+def load_keys(directory: str) -> Keys:
+    files = [json.loads(path.read_text("utf-8")) for path in sorted(pathlib.Path(directory).glob("*.pub.json"))]
+    return {key["name"]: (key["kind"], base64.b64decode(key["ed25519"], validate=True)) for key in files}
+
+
+def main(argv: list[str]) -> int:
+    if len(argv) not in (1, 3) or (len(argv) == 3 and argv[1] != "--keys"):
+        print(__doc__, file=sys.stderr)
+        return 5
+    try:
+        content = pathlib.Path(argv[0]).read_bytes()
+        check = Check(load_keys(argv[2]) if len(argv) == 3 else None, signer())
+    except (OSError, ValueError, KeyError) as bad:
+        print(f"This cannot be checked: {bad}", file=sys.stderr)
+        return 5
+    check.file(content)
+    for area, text in check.found[:50]:
+        print(f"{area}: {text}")
+    worst = [code for code in (1, 4, 2) if code in {AREAS[area] for area, _ in check.found}]
+    words = "authentic" if check.pinned else "consistent, signers not pinned"
+    print(f"{len(check.records)} records: {'NOT WHOLE OR NOT IN ORDER' if worst else words}")
+    return worst[0] if worst else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
