@@ -91,16 +91,16 @@ class Endpoints(Frozen):
     """Every host we reach. ``practice`` is the banner of a rehearsal and empty for the real thing."""
 
     practice: Annotated[str, Field(max_length=120)] = ""
-    host: Mapping[Fqdn, Endpoint]
+    hosts: Mapping[Fqdn, Endpoint]
 
     def door(self, host: str) -> tuple[str, int] | None:
         """Address and port of the host's remote-management door; None when the file has no place for the host."""
-        found = self.host.get(host)
+        found = self.hosts.get(host)
         return found.door if found else None
 
     def dns(self, host: str) -> tuple[str, int] | None:
         """IP address and port at which the DNS server answers questions; None when the file does not say."""
-        found = self.host.get(host)
+        found = self.hosts.get(host)
         if found is None or found.dns is None:
             return None
         address, _, port = found.dns.rpartition(":") if ":" in found.dns else (found.dns, "", str(DNS_PORT))
@@ -108,10 +108,10 @@ class Endpoints(Frozen):
 
     def credentials(self) -> tuple[str, ...]:
         """The references of all accounts in use, each once."""
-        return tuple(dict.fromkeys(e.credential for e in self.host.values() if e.credential))
+        return tuple(dict.fromkeys(e.credential for e in self.hosts.values() if e.credential))
 
     def slice_of(self, hosts: Iterable[str]) -> dict[str, Any]:
         """What of this file concerns ``hosts``, as JSON data: where each is and who vouches for it, by the content of
         its CA file rather than by the place where that lies on this machine."""
         local = {"ca", "client_cert", "client_key"}
-        return {h: self.host[h].model_dump(mode="json", exclude=local) for h in sorted(set(hosts)) if h in self.host}
+        return {h: self.hosts[h].model_dump(mode="json", exclude=local) for h in sorted(set(hosts)) if h in self.hosts}

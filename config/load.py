@@ -51,7 +51,7 @@ def load_endpoints(path: Path) -> Endpoints:
     """The endpoints file. CA and client certificate files are named relative to it, must exist, and a CA file is
     known by the SHA-256 of its content from then on."""
     read = _model(Endpoints, path)
-    return read.model_copy(update={"host": {name: _with_files(path, name, one) for name, one in read.host.items()}})
+    return read.model_copy(update={"hosts": {name: _with_files(path, name, one) for name, one in read.hosts.items()}})
 
 
 def _with_files(path: Path, name: str, one: Endpoint) -> Endpoint:
@@ -62,13 +62,13 @@ def _with_files(path: Path, name: str, one: Endpoint) -> Endpoint:
             continue
         place = (path.parent / given).absolute()
         if not place.is_file():
-            raise ConfigError(f"{path}: host.{name}.{key} names {place}, and there is no such file.")
+            raise ConfigError(f"{path}: hosts.{name}.{key} names {place}, and there is no such file.")
         found[key] = str(place)
     if "ca" in found:
         seal = hashlib.sha256(Path(found["ca"]).read_bytes()).hexdigest()
         if one.ca_sha256 not in ("", seal):
             raise ConfigError(
-                f"{path}: host.{name}.ca_sha256 pins another CA than the one in {found['ca']}, whose SHA-256 is "
+                f"{path}: hosts.{name}.ca_sha256 pins another CA than the one in {found['ca']}, whose SHA-256 is "
                 f"{seal}. Nothing is sent to this host until the two agree."
             )
         found["ca_sha256"] = seal
@@ -80,15 +80,15 @@ def check_together(estate: Estate, endpoints: Endpoints, settings: Settings) -> 
     needed = {p.front_end: f"pool {p.name}" for p in estate.pool if estate.pair_of(p.name)}
     needed |= {s.fqdn: f"DNS server {s.name}" for s in estate.dns_server}
     for host, what in needed.items():
-        if host not in endpoints.host:
+        if host not in endpoints.hosts:
             raise ConfigError(
-                f'{settings.endpoints}: there is no [host."{host}"], which {what} of {settings.estate} needs'
-                f"{_near(host, endpoints.host)}."
+                f'{settings.endpoints}: there is no [hosts."{host}"], which {what} of {settings.estate} needs'
+                f"{_near(host, endpoints.hosts)}."
             )
     for server in estate.dns_server:
         if endpoints.dns(server.fqdn) is None:
             raise ConfigError(
-                f"{settings.endpoints}: host.{server.fqdn}.dns is missing; expected the address at which "
+                f"{settings.endpoints}: hosts.{server.fqdn}.dns is missing; expected the address at which "
                 f"{server.name} answers questions, such as 10.0.0.53:53."
             )
     for reference in endpoints.credentials():

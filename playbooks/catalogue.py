@@ -292,7 +292,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         KnownFailure(
             code="CMS_INCOMPLETE",
             pattern=(
-                r"(?:CMS|Central Management)[^.]{0,80}?"
+                r"(?:CMS|Central Management).{0,80}?"
                 r"(?:not yet|not been|incomplete|not fully|in progress|has not)"
             ),
             means="the Central Management Store has not finished moving, so the pool may not move yet",
@@ -306,7 +306,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         KnownFailure(
             code="PARTNER_SERVING",
             pattern=(
-                r"(?:partner|backup pool)[^.]{0,80}?(?:failed over|FailedOver)"
+                r"(?:partner|backup pool).{0,80}?(?:failed over|FailedOver)"
                 r"|must (?:first )?be failed back|fail(?:ed)? back first"
             ),
             means="the partner's own users are being served elsewhere; a pool that is failed over cannot take others",
@@ -331,7 +331,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         KnownFailure(
             code="NOT_THE_STANDBY",
             pattern=(
-                r"not (?:the|a) (?:standby|backup)[^.]{0,60}(?:Central Management|CMS|database|server)"
+                r"not (?:the|a) (?:standby|backup).{0,60}(?:Central Management|CMS|database|server)"
                 r"|is not (?:defined|configured) (?:in topology )?as"
             ),
             means="the SQL server named is not the one the topology defines as standby of the CMS; nothing moved",
@@ -344,7 +344,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         ("Invoke-CsManagementServerFailover",),
         KnownFailure(
             code="REPLICATION_UNFINISHED",
-            pattern=r"replicat\w+[^.]{0,80}(?:not (?:been )?(?:finished|completed?|up.to.date)|pending|in progress)",
+            pattern=r"replicat\w+.{0,80}(?:not (?:been )?(?:finished|completed?|up.to.date)|pending|in progress)",
             means="configuration has not reached every replica, which the cmdlet insists on outside a disaster",
             do="wait for the replicas that live, or use the disaster form when the old CMS is dead",
             repeat="safe",
@@ -366,7 +366,7 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         ("Remove-DnsServerResourceRecord",),
         KnownFailure(
             code="DNS_ABSENT",
-            pattern=r"ObjectNotFound|not found|does not exist|WIN32 9701|\b9701\b|Failed to get [^.]*record",
+            pattern=r"ObjectNotFound|not found|does not exist|WIN32 9701|\b9701\b|Failed to get .*record",
             means="the record is no longer there; somebody or an earlier attempt removed it",
             do="nothing: the answers decide whether the name is right",
             repeat="safe",
@@ -411,9 +411,9 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         KnownFailure(
             code="CMS_UNREACHABLE",
             pattern=(
-                r"(?:cannot|can't|could not|unable to|failed to|not) [^.]{0,60}?"
+                r"(?:cannot|can't|could not|unable to|failed to|not) .{0,60}?"
                 r"(?:Central Management (?:Store|Server|Database)|CMS\b|configuration store)"
-                r"|Central Management[^.]{0,60}?(?:unavailable|not available|cannot be|unreachable)"
+                r"|Central Management.{0,60}?(?:unavailable|not available|cannot be|unreachable)"
                 r"|No matching cluster found in topology"
             ),
             means="the Central Management Store did not answer, and this cmdlet needs it",
