@@ -1,1 +1,0 @@
-"""Taking each check away in a copy, to see which test notices. `make bite`; the table is part of docs/approval.md."""
