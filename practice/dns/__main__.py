@@ -20,9 +20,7 @@ class DnsProcess:
 
     def __init__(self, options: Any) -> None:
         fqdn = f"{options.name}.{DOMAIN}"
-        hosts = {p.pool.removesuffix("." + DOMAIN): p.address for p in OCSGUY.places} | dict(
-            OCSGUY.extra_hosts
-        )
+        hosts = {p.pool.removesuffix("." + DOMAIN): p.address for p in OCSGUY.places} | dict(OCSGUY.extra_hosts)
         self.host = Host(fqdn, options.durations)
         home = OCSGUY.of_pool(OCSGUY.cms)
         assert home is not None

@@ -120,9 +120,7 @@ class DnsCmdlets:
             names = self._zone.state()["records"]
             found = [r for each in names for r in self._zone.find(each, kind)]
         if not found and bound.has("Name"):
-            text = (
-                f"Failed to get {bound['Name']} record in {self._zone.origin} zone on {self._short} server."
-            )
+            text = f"Failed to get {bound['Name']} record in {self._zone.origin} zone on {self._short} server."
             raise _red(text, 9714, "ObjectNotFound", cmdlet, bound["Name"])
         for record in found:
             turn.output(_as_object(record))
@@ -152,9 +150,7 @@ class DnsCmdlets:
         data = bound.get("RecordData")
         gone = sum(self._zone.remove(name, bound["RRType"], value) for value in data or [None])
         if not gone:
-            text = (
-                f"Failed to get {bound['Name']} record in {self._zone.origin} zone on {self._short} server."
-            )
+            text = f"Failed to get {bound['Name']} record in {self._zone.origin} zone on {self._short} server."
             raise _red(text, 9714, "ObjectNotFound", cmdlet, name)
 
 

@@ -39,11 +39,7 @@ class Zone:
     def find(self, name: str, kind: str = "") -> list[Record]:
         """Records of a relative name, of one type if given."""
         with self._lock:
-            return [
-                r
-                for r in self._records
-                if r.name.lower() == name.lower() and kind.lower() in ("", r.type.lower())
-            ]
+            return [r for r in self._records if r.name.lower() == name.lower() and kind.lower() in ("", r.type.lower())]
 
     def add(self, record: Record) -> bool:
         """Add one value; False when exactly this value is there already."""
@@ -130,9 +126,7 @@ class Zone:
         for record in records:
             by_type.setdefault(record.type, []).append(record)
         return [
-            dns.rrset.from_text(
-                name, min(r.ttl for r in of_type), "IN", kind, *(_absolute(r) for r in of_type)
-            )
+            dns.rrset.from_text(name, min(r.ttl for r in of_type), "IN", kind, *(_absolute(r) for r in of_type))
             for kind, of_type in by_type.items()
         ]
 

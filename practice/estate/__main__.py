@@ -16,9 +16,7 @@ from practice.host.durations import load_durations
 def main() -> int:
     """Exit 0 when told to stop, 1 when a process fails, 2 for wrong options."""
     options = argparse.ArgumentParser(prog="python -m practice.estate", description=__doc__)
-    options.add_argument(
-        "--out", type=Path, required=True, help="directory for endpoints.toml and its companions"
-    )
+    options.add_argument("--out", type=Path, required=True, help="directory for endpoints.toml and its companions")
     options.add_argument("--durations", default="demo", help="demo, real, zero, a TOML file, name=seconds,…")
     options.add_argument("--ttl", type=int, default=300, help="TTL of the simple names, seconds")
     given = options.parse_args()

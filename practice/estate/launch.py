@@ -62,9 +62,7 @@ class Member:
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """GET a page of the control, or POST to it."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.ready["control"] + path, data, {"Content-Type": "application/json"}
-        )
+        request = urllib.request.Request(self.ready["control"] + path, data, {"Content-Type": "application/json"})
         with _NO_PROXY.open(request, timeout=20) as answer:
             return json.load(answer)
 

@@ -69,9 +69,7 @@ class CallBook:
         with self._lock:
             now = stamp()
             self._entries.append(
-                Entry(
-                    len(self._entries) + 1, self._host, now, text, outcome="refused", ended=now, errors=[why]
-                )
+                Entry(len(self._entries) + 1, self._host, now, text, outcome="refused", ended=now, errors=[why])
             )
 
     def entries(self) -> list[dict[str, Any]]:

@@ -171,8 +171,7 @@ def _converted(cmdlet: Cmdlet, parameter: Parameter, value: Any) -> Any:
         return _convert(parameter.type, value)
     except (ValueError, TypeError):
         raise binding(
-            f"Cannot bind parameter '{parameter.name}'. Cannot convert value \"{value}\" to type "
-            f'"{parameter.type}".',
+            f'Cannot bind parameter \'{parameter.name}\'. Cannot convert value "{value}" to type "{parameter.type}".',
             "CannotConvertArgumentNoMessage",
             cmdlet.implementing,
         ) from None

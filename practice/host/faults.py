@@ -13,7 +13,7 @@ KINDS = {
     "cut": "the host's connections are reset while the cmdlet goes on; `when`",
     "plug": "the host loses its power in the middle of the cmdlet; `when`",
     "slow": "everything the cmdlet waits for takes `factor` times as long",
-    "auth": "the host answers 401 to the next `times` requests",
+    "auth": "the host answers 401 to everybody; until cleared",
     "wsman": "the next `times` messages with this `action` are answered by fault `code`",
     "winrm_silent": "the WinRM endpoint falls silent, the rest of the host goes on; until cleared",
     "dns_silent": "DNS questions are not answered; until cleared",

@@ -25,13 +25,9 @@ def parser(program: str, what: str) -> argparse.ArgumentParser:
         required=True,
         help="file with one line DOMAIN\\user:password: the account that may log on",
     )
-    options.add_argument(
-        "--certificate", type=Path, help="certificate (PEM); made afresh with its CA when missing"
-    )
+    options.add_argument("--certificate", type=Path, help="certificate (PEM); made afresh with its CA when missing")
     options.add_argument("--key", type=Path, help="its key (PEM)")
-    options.add_argument(
-        "--state", type=Path, help="directory for the account store; a temporary one when missing"
-    )
+    options.add_argument("--state", type=Path, help="directory for the account store; a temporary one when missing")
     options.add_argument("--winrm-port", type=int, default=0)
     options.add_argument("--control-port", type=int, default=0)
     options.add_argument("--with-parent", action="store_true", help="end when standard input closes")

@@ -99,14 +99,10 @@ class SiteProcess:
         """The trainer's hand in the state of this site. See `_SETTINGS`."""
         unknown = set(body) - _SETTINGS
         if unknown:
-            raise ValueError(
-                f"Nothing is called {', '.join(sorted(unknown))}. Known: {', '.join(sorted(_SETTINGS))}."
-            )
+            raise ValueError(f"Nothing is called {', '.join(sorted(unknown))}. Known: {', '.join(sorted(_SETTINGS))}.")
         if "partner" in body:
             self.link.connect(int(body["partner"]))
-        self.changing.hydration_failures = int(
-            body.get("hydration_failures", self.changing.hydration_failures)
-        )
+        self.changing.hydration_failures = int(body.get("hydration_failures", self.changing.hydration_failures))
         site = self.site
         with site.lock:
             site.test_users = dict(body.get("test_users", site.test_users))
@@ -143,15 +139,11 @@ def _post(url: str, body: Mapping[str, Any]) -> None:
 def main() -> None:
     """Run one site until told to end."""
     options = parser("practice.sites", __doc__ or "")
-    options.add_argument(
-        "--site", required=True, choices=[p.name.lower() for p in OCSGUY.places], type=str.lower
-    )
+    options.add_argument("--site", required=True, choices=[p.name.lower() for p in OCSGUY.places], type=str.lower)
     options.add_argument("--link-port", type=int, default=0, help="where this site answers its partner")
     options.add_argument("--partner", type=int, default=0, help="the partner's link port; may be set later")
     options.add_argument("--dns", default="", help="host:port of this site's DNS server")
-    options.add_argument(
-        "--house", action="append", default=[], help="control URL of what else stands in the site"
-    )
+    options.add_argument("--house", action="append", default=[], help="control URL of what else stands in the site")
     given = read_options(options)
     process = SiteProcess(given)
     process.start()

@@ -167,9 +167,7 @@ class Changing:
             self._check_source()
         store = site.database if site.hosts_cms else None
         if store is not None and store.master == here:
-            turn.warning(
-                f'The Central Management Server is already active in pool "{here}". Nothing was changed.'
-            )
+            turn.warning(f'The Central Management Server is already active in pool "{here}". Nothing was changed.')
             return
         turn.steps(
             "cms_failover",
@@ -284,9 +282,7 @@ class Changing:
             turn.pause("synthetic_timeout")
             raise texts.dcom(pool)
         if disaster and answers[pool]:
-            turn.warning(
-                f'Pool "{pool}" answers. In disaster mode, data that has not been backed up is lost.'
-            )
+            turn.warning(f'Pool "{pool}" answers. In disaster mode, data that has not been backed up is lost.')
 
     def _partner_answers(self) -> bool:
         try:

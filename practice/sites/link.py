@@ -50,9 +50,7 @@ class SocketLink:
 class LinkServer:
     """Answers the partner, unless the site is dark."""
 
-    def __init__(
-        self, answer: Callable[[str, Mapping[str, Any]], dict[str, Any]], power: Power, port: int = 0
-    ) -> None:
+    def __init__(self, answer: Callable[[str, Mapping[str, Any]], dict[str, Any]], power: Power, port: int = 0) -> None:
         self._answer = answer
         self._power = power
         self._listener = Listener(self._serve, port, "link")

@@ -48,9 +48,7 @@ class Proving:
             ),
         ]
 
-    def _cmdlet(
-        self, name: str, parameters: tuple[Parameter, ...], body: Callable[[Turn, Bound, str], None]
-    ) -> Cmdlet:
+    def _cmdlet(self, name: str, parameters: tuple[Parameter, ...], body: Callable[[Turn, Bound, str], None]) -> Cmdlet:
         short = name.replace("-", "") + "Cmdlet"
         return Cmdlet(name, parameters, lambda turn, bound: body(turn, bound, short), _SYNTHETIC + short)
 
@@ -59,11 +57,7 @@ class Proving:
         place = self._site.world.of_pool(target)
         if place is None:
             raise texts.no_cluster(target, cmdlet)
-        users = [
-            str(bound[p])
-            for p in ("UserSipAddress", "SenderSipAddress", "ReceiverSipAddress")
-            if bound.has(p)
-        ]
+        users = [str(bound[p]) for p in ("UserSipAddress", "SenderSipAddress", "ReceiverSipAddress") if bound.has(p)]
         if not users:
             users = [sip for sip, home in self._site.test_users.items() if home == target][:1]
         if not users:

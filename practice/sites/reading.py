@@ -68,9 +68,7 @@ class Reading:
             self._cmdlet("Get-CsRegistrarConfiguration", (identity, filters, local), self._registrar),
             self._cmdlet("Get-CsSimpleUrlConfiguration", (identity, filters, local), self._simple_urls),
             self._cmdlet("Get-CsPoolBackupRelationship", (pool, local, force), self._backup_pool),
-            self._cmdlet(
-                "Get-CsBackupServiceStatus", (pool, Parameter("Category"), force), self._backup_status
-            ),
+            self._cmdlet("Get-CsBackupServiceStatus", (pool, Parameter("Category"), force), self._backup_status),
             self._cmdlet(
                 "Get-CsWindowsService",
                 (Parameter("Name"), Parameter("ComputerName"), Parameter("ExcludeActivityLevel", "Switch")),
@@ -81,9 +79,7 @@ class Reading:
                 (identity, filters, Parameter("ResultSize", "Int32"), Parameter("OnLyncServer", "Switch")),
                 self._users,
             ),
-            self._cmdlet(
-                "Get-CsUserPoolInfo", (Parameter("Identity", required=True), local), self._user_pool
-            ),
+            self._cmdlet("Get-CsUserPoolInfo", (Parameter("Identity", required=True), local), self._user_pool),
         ]
 
     def _cmdlet(
@@ -177,9 +173,7 @@ class Reading:
         rows = [("Global", "Active")]
         rows += [(f"Service:Registrar:{pool}", state) for pool, state in sorted(store.pool_state.items())]
         wanted = str(bound.get("Identity", "")).lower()
-        found = [
-            row for row in rows if wanted in ("", row[0].lower(), row[0].lower().removeprefix("service:"))
-        ]
+        found = [row for row in rows if wanted in ("", row[0].lower(), row[0].lower().removeprefix("service:"))]
         if wanted and not found:
             raise texts.unknown_service(bound["Identity"], implementing)
         for identity, state in found:
@@ -270,9 +264,7 @@ class Reading:
             for role in ("UserServer", "WebServer", "BackupServer"):
                 yield {"Identity": f"{role}:{place.pool}", **base, "Role": role}
         for edge, next_hop in sorted(store.edges.items()):
-            site = next(
-                (p.name for p in self._site.world.places if edge in p.edges), self._site.world.places[0].name
-            )
+            site = next((p.name for p in self._site.world.places if edge in p.edges), self._site.world.places[0].name)
             yield {
                 "Identity": f"EdgeServer:{edge}",
                 "PoolFqdn": edge,

@@ -6,6 +6,7 @@ is known any more than what was told before.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -173,10 +174,8 @@ class Site:
 
     def exchange(self) -> None:
         """One heartbeat: tell the partner, hear from it, and let replicas catch up. Never raises."""
-        try:
+        with contextlib.suppress(Silent):
             self._hear(self.link.ask("exchange", **self._tell()))
-        except Silent:
-            pass
         self._catch_up()
 
     def _tell(self) -> dict[str, Any]:

@@ -62,9 +62,7 @@ class Request:
 def parse(data: bytes) -> Request:
     """Read an envelope; raises `WsmanFault` for what no client of ours sends."""
     if b"<!DOCTYPE" in data:
-        raise WsmanFault(
-            SCHEMA_VALIDATION, "A document type declaration is not allowed.", "w:SchemaValidationError"
-        )
+        raise WsmanFault(SCHEMA_VALIDATION, "A document type declaration is not allowed.", "w:SchemaValidationError")
     try:
         root = ET.fromstring(data)
     except ET.ParseError as problem:

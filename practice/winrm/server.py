@@ -152,9 +152,7 @@ class WinRM:
         threading.Thread(
             target=execute, args=(self.host, " ".join(words), process), name="powershell", daemon=True
         ).start()
-        return (
-            f"<rsp:CommandResponse><rsp:CommandId>{process.command_id}</rsp:CommandId></rsp:CommandResponse>"
-        )
+        return f"<rsp:CommandResponse><rsp:CommandId>{process.command_id}</rsp:CommandId></rsp:CommandResponse>"
 
     def _send(self, request: Request, shell: Shell) -> str:
         send = _required(request.body, "Send")
@@ -251,7 +249,7 @@ class _Connection(BaseHTTPRequestHandler):
         challenge = None
         if header or not self._caller.user:
             challenge = self._caller.answer(header)
-        if self._caller.user and not self._endpoint.host.faults.strike("auth"):
+        if self._caller.user and not self._endpoint.host.faults.lasting("auth"):
             return True
         self._reply(401, b"", (challenge,) if challenge else Caller.OFFERS)
         return False
