@@ -171,6 +171,8 @@ class Stream:
         cut = text.rfind("\n") + 1
         if len(text) - cut > HELD:
             cut = len(text) - max(4096, 2 * self._redactor.longest)
+        if not cut:
+            return ""
         cut = min(cut, len(text) - self._redactor.unfinished(text))
         spans = self._redactor.spans(text)
         for begin, end in reversed(spans):

@@ -151,7 +151,9 @@ class Gathering:
         wrong = self._broken or self._what_is_wrong()
         if wrong:
             return shown, self.broke_off(
-                f"The answer of {self._host} is incomplete ({wrong}), so it is not certain what was done.", "answer"
+                f"{self._host} has ended the command, but its answer is incomplete ({wrong}), so it is not certain "
+                "what was done.",
+                "answer",
             )
         return shown, tuple(self._proven(call) for call in self._calls.values())
 

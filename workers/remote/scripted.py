@@ -137,7 +137,7 @@ def _waited(event: threading.Event | None, deadline: Deadline, on_frame: OnFrame
 def _broke_off(gathering: Gathering, host: str, cut: bool, deadline: Deadline) -> tuple[Answer, ...]:
     if cut:
         sentence = Unknown(f"{host} broke the connection off after the command was sent.").sentence
-        return gathering.broke_off(f"{sentence} It may still be running; this is not a failure.", "connection")
+        return gathering.broke_off(f"{sentence} It may still be running.", "connection")
     return gathering.broke_off(
         f"{host} had not finished after {deadline.limit_s:g} s. It may still be working.", "time"
     )

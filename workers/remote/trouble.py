@@ -47,7 +47,7 @@ class Trouble:
     def unknown(self, host: str, began: bool) -> str:
         """The sentence once the order may have arrived."""
         certain = "The command had begun and may still be running" if began else "Whether it began is not known"
-        return f"{host} {self.what} after the command was sent. {certain}; this is not a failure."
+        return f"{host} {self.what} after the command was sent. {certain}."
 
 
 _QUOTAS = {

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, TypeVar, cast
+from typing import Literal, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from winrm.exceptions import WinRMOperationTimeoutError, WSManFaultError
@@ -77,6 +77,48 @@ class Endpoint:
     cert_key_pem: str | None = None
     kerberos_host: str | None = None
     kerberos_delegation: bool = False
+
+
+class HostSettings(Protocol):
+    """How one host is reached, as the endpoints file says it."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def transport(self) -> Transport: ...
+    @property
+    def credential(self) -> str | None: ...
+    @property
+    def ca(self) -> str | None: ...
+    @property
+    def server_name(self) -> str | None: ...
+    @property
+    def delegate(self) -> bool: ...
+    @property
+    def client_cert(self) -> str | None: ...
+    @property
+    def client_key(self) -> str | None: ...
+
+
+def endpoints_of(hosts: Mapping[str, HostSettings], account: Callable[[str], tuple[str, str]]) -> dict[str, Endpoint]:
+    """Endpoints for the hosts of the endpoints file. `account` gives user name and password for a credential's name;
+    it is asked here, once, so that a missing secret is known at the start and not in the middle of a run."""
+    made: dict[str, Endpoint] = {}
+    for host, settings in hosts.items():
+        username, password = account(settings.credential) if settings.credential else ("", "")
+        made[host] = Endpoint(
+            host=host,
+            url=settings.url,
+            transport=settings.transport,
+            username=username,
+            password=password,
+            ca_file=settings.ca,
+            cert_pem=settings.client_cert,
+            cert_key_pem=settings.client_key,
+            kerberos_host=settings.server_name,
+            kerberos_delegation=settings.delegate,
+        )
+    return made
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,9 @@ class MiniWinRm:
         self._server.block_on_close = False
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(chain)
+        context.load_verify_locations(self.ca)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        self.chain = chain
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
@@ -123,7 +126,8 @@ class MiniWinRm:
 
             def do_POST(self) -> None:
                 message = self.rfile.read(int(self.headers["Content-Length"]))
-                status, answer = mini.answer(message, self.headers.get("Authorization", ""))
+                certified = isinstance(self.connection, ssl.SSLSocket) and bool(self.connection.getpeercert())
+                status, answer = mini.answer(message, self.headers.get("Authorization", ""), certified)
                 if status == 0:
                     self.close_connection = True
                     return
@@ -139,13 +143,14 @@ class MiniWinRm:
 
         return Handler
 
-    def answer(self, message: bytes, authorization: str) -> tuple[int, bytes]:
+    def answer(self, message: bytes, authorization: str, certified: bool) -> tuple[int, bytes]:
         """HTTP status (0: drop the connection) and body for one message."""
         tree = ElementTree.fromstring(message)
         action = next(e.text or "" for e in tree.iter() if e.tag.endswith("}Action")).rsplit("/", 1)[1]
         to = next(e.text or "" for e in tree.iter() if e.tag.endswith("}MessageID"))
         self.heard.append(action)
-        if authorization != "Basic " + base64.b64encode(f"svc:{self.password}".encode()).decode():
+        basic = authorization == "Basic " + base64.b64encode(f"svc:{self.password}".encode()).decode()
+        if not basic and not (certified and authorization.endswith("/secprofile/https/mutual")):
             return 401, b""
         spoilt = self.spoil(action)
         if spoilt in ("drop", 401):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.workers.remote.mini_winrm import MiniWinRm, Speak, Spoil, make_certificates
-from workers.remote.door import CannotTell, Deadline, Done, Frame, RedText, Refused, Remote, RunId, Unknown
+from workers.remote.door import CannotTell, Deadline, Done, Frame, RedText, Refused, Remote, RunId, Unknown, ignore
 from workers.remote.scripted import Play, ScriptedRemote
 from workers.remote.winrm_remote import Endpoint, Patience, WinRmRemote
 
@@ -97,15 +97,15 @@ def test_looks_of_one_host_share_one_start_and_keep_their_order(remote: Remote) 
 
 def test_what_the_runner_cannot_carry_is_refused(remote: Remote) -> None:
     for call in (Call("rm"), Call("Get-X", (("a b", 1),)), Call("Get-X", (("A", 1.5),)), Call("Get-X", (), ("a()",))):
-        answer = remote.run(HOST, call, RUN, Deadline.after(5), lambda f: None)
+        answer = remote.run(HOST, call, RUN, Deadline.after(5), ignore)
         assert isinstance(answer, Refused)
         assert answer.reason == "configuration"
 
 
 def test_the_order_travels_as_it_is_written(tmp_path: Path) -> None:
     with winrm(tmp_path) as (remote, mini):
-        remote.run(HOST, FAILOVER, RUN, Deadline.after(10), lambda f: None)
-        remote.run(HOST, STATE, RUN, Deadline.after(10), lambda f: None)
+        remote.run(HOST, FAILOVER, RUN, Deadline.after(10), ignore)
+        remote.run(HOST, STATE, RUN, Deadline.after(10), ignore)
         remote.settle()
         assert mini.payloads[0]["calls"] == [
             {
@@ -118,6 +118,16 @@ def test_the_order_travels_as_it_is_written(tmp_path: Path) -> None:
         assert mini.payloads[0]["run"] == "20261122-fe1-a/pool/1"
         assert mini.shells == set()
         assert mini.connections <= 2
+
+
+def test_a_client_certificate_instead_of_a_password(tmp_path: Path) -> None:
+    with MiniWinRm(tmp_path, speak) as mini:
+        endpoint = Endpoint(
+            HOST, mini.url, "certificate", ca_file=mini.ca, cert_pem=mini.chain, cert_key_pem=mini.chain
+        )
+        remote = WinRmRemote({HOST: endpoint})
+        assert isinstance(remote.run(HOST, STATE, RUN, Deadline.after(10), ignore), Done)
+        remote.settle()
 
 
 def spoiled_once(action: str, how: str | int) -> Spoil:
@@ -144,7 +154,7 @@ def test_a_fault_at_each_place_says_what_is_certain(
     tmp_path: Path, action: str, how: str | int, expected: type, words: str
 ) -> None:
     with winrm(tmp_path, spoil=spoiled_once(action, how)) as (remote, mini):
-        answer = remote.run(HOST, STATE, RUN, Deadline.after(10), lambda f: None)
+        answer = remote.run(HOST, STATE, RUN, Deadline.after(10), ignore)
         assert isinstance(answer, expected), answer
         assert words in answer.sentence
         assert mini.password not in repr(answer)
@@ -157,9 +167,9 @@ def test_a_line_that_stays_broken_is_unknown_and_the_shell_is_left_alone(tmp_pat
         command.emit(far.hello())
 
     with winrm(tmp_path, stays, lambda a: "drop" if a == "Receive" else None, Patience(reattach_s=1)) as (remote, mini):
-        answer = remote.run(HOST, FAILOVER, RUN, Deadline.after(20), lambda f: None)
+        answer = remote.run(HOST, FAILOVER, RUN, Deadline.after(20), ignore)
         assert isinstance(answer, Unknown)
-        assert "this is not a failure" in answer.sentence
+        assert "Whether it began is not known" in answer.sentence
         remote.settle()
         assert mini.shells
         assert "Signal" not in mini.heard
@@ -247,7 +257,7 @@ def damaged(far: Any, payload: Any, command: Any) -> None:
 )
 def test_an_answer_counts_only_when_it_is_whole(tmp_path: Path, how: Speak, expected: type, words: str) -> None:
     with winrm(tmp_path, how) as (remote, _):
-        answer = remote.run(HOST, STATE, RUN, Deadline.after(10), lambda f: None)
+        answer = remote.run(HOST, STATE, RUN, Deadline.after(10), ignore)
         assert isinstance(answer, expected), answer
         assert words in answer.sentence
 
@@ -289,7 +299,7 @@ def test_hosts_that_cannot_be_reached(tmp_path: Path) -> None:
         for words, endpoint in cases.items():
             remote = WinRmRemote({HOST: endpoint}, patience=Patience(connect_s=1))
             began = time.monotonic()
-            answer = remote.run(HOST, FAILOVER, RUN, Deadline.after(10), lambda f: None)
+            answer = remote.run(HOST, FAILOVER, RUN, Deadline.after(10), ignore)
             assert isinstance(answer, Refused), (words, answer)
             assert words in answer.sentence
             assert "Nothing was run" in answer.sentence
@@ -299,6 +309,6 @@ def test_hosts_that_cannot_be_reached(tmp_path: Path) -> None:
 
 
 def test_an_unknown_host_is_refused_with_its_name() -> None:
-    answer = WinRmRemote({}).run(HOST, STATE, RUN, Deadline.after(1), lambda f: None)
+    answer = WinRmRemote({}).run(HOST, STATE, RUN, Deadline.after(1), ignore)
     assert isinstance(answer, Refused)
     assert answer.sentence.startswith(f"{HOST} is not in the endpoints file")
