@@ -80,14 +80,15 @@ def connect_rq(url: str) -> redis.Redis:
 
     `Queue` and `Worker` want replies as bytes. Raises `Unreachable` for an address that is none.
     """
+    only_tcp: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
     try:
         return redis.Redis.from_url(
             url,
             retry=Retry(ExponentialBackoff(cap=2, base=0.1), 60),
             retry_on_error=[Disconnected, Late],
             socket_connect_timeout=2,
-            socket_keepalive=not url.startswith("unix:"),
             health_check_interval=10,
+            **only_tcp,
         )
     except (ValueError, TypeError):
         raise Unreachable("The address of Redis is not one. Expected redis://…, rediss://… or unix://…") from None

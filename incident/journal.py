@@ -224,6 +224,10 @@ class Journal(Protocol):
         """The verified records after number `after`, checked against this host's copy. Raises `NoSuchIncident`."""
         ...
 
+    def lines(self, incident: str) -> Sequence[bytes]:
+        """The lines as they stand in the store, believed or not: for verify, and for nothing else."""
+        ...
+
     def head(self, incident: str) -> Head:
         """The verified head. For the register before its first record: `Head.before_first`."""
         ...

@@ -19,7 +19,14 @@ from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import TimeoutError as Late
 from redis.retry import Retry
@@ -90,20 +97,20 @@ def trouble(bad: Exception, where: str) -> str:
             return f"The TLS connection to Redis at {where} failed: its certificate is not accepted here."
         return f"Redis at {where} cannot be reached. Start it (lync-dr store), or check its address and the network."
     text = str(bad)
-    for word, sentence in _REFUSALS:
-        if text.upper().startswith(word):
+    for kind, word, sentence in _REFUSALS:
+        if isinstance(bad, kind) and word in text:
             return f"Redis at {where} refuses: {sentence}"
     return f"Redis at {where} refuses: {text.splitlines()[0][:160] if text else type(bad).__name__}."
 
 
-_REFUSALS: Final = (
-    ("OOM", "it is full. Raise maxmemory; journals are never evicted."),
-    ("READONLY", "it is a replica now. Point the store's address at the primary."),
-    ("MISCONF", "it cannot write to its disk. Make room on the server."),
-    ("NOPERM", "this user lacks a right. The user needs streams, hashes and scripts on the keys of lync-dr."),
-    ("NOAUTH", "it wants a password. Put it into the store's address."),
-    ("NOREPLICAS", "it has fewer replicas than it demands."),
-    ("WRONGTYPE", "a key of lync-dr holds something else. Give lync-dr a database of its own."),
+# redis-py makes classes of some first words of an error and leaves the others in the text.
+_REFUSALS: Final[tuple[tuple[type[Exception], str, str], ...]] = (
+    (OutOfMemoryError, "", "it is full. Raise maxmemory; journals are never evicted."),
+    (ReadOnlyError, "", "it is a replica now. Point the store's address at the primary."),
+    (NoPermissionError, "", "this user lacks a right. It needs streams, hashes and scripts on the keys of lync-dr."),
+    (ResponseError, "MISCONF", "it cannot write to its disk. Make room on the server."),
+    (ResponseError, "NOREPLICAS", "it has fewer replicas than it demands."),
+    (ResponseError, "WRONGTYPE", "a key of lync-dr holds something else. Give lync-dr a database of its own."),
 )
 
 

@@ -241,6 +241,10 @@ class SignedJournal:
                 raise NoSuchIncident(incident)
             return tuple(records[after:])
 
+    def lines(self, incident: str) -> Sequence[bytes]:
+        """See `Journal.lines`."""
+        return self._store.lines(incident, 0)
+
     def head(self, incident: str) -> Head:
         """See `Journal.head`."""
         with self._locked(incident):

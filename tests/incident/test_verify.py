@@ -210,9 +210,9 @@ def test_a_true_key_of_the_other_kind_is_refused(who: object, event: Event) -> N
 def test_the_stand_alone_verifier_knows_who_may_write_what() -> None:
     """It keeps tables of its own; this is where they would fall behind."""
     kinds = event_classes()
-    assert {k for k, c in kinds.items() if c.WRITERS == {"worker"}} == standalone_verify.HANDS
-    assert {k for k, c in kinds.items() if c.WRITERS == {"bot", "cli"}} == standalone_verify.PEOPLE
-    assert {k for k, c in kinds.items() if c.WRITERS == {"bot"}} == standalone_verify.BOT
+    assert {k for k, c in kinds.items() if {"worker"} == c.WRITERS} == standalone_verify.HANDS
+    assert {k for k, c in kinds.items() if {"bot", "cli"} == c.WRITERS} == standalone_verify.PEOPLE
+    assert {k for k, c in kinds.items() if {"bot"} == c.WRITERS} == standalone_verify.BOT
 
 
 def test_an_open_intent_or_a_missing_end_is_an_incomplete_run() -> None:
