@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,7 @@ from slack_bolt import App
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_sdk import WebClient
 
-
-def until(what: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Wait for something to become true and return it."""
-    end, pause = time.monotonic() + seconds, threading.Event()
-    while time.monotonic() < end:
-        if found := what():
-            return found
-        pause.wait(0.02)
-    raise AssertionError(f"did not come true within {seconds} s")
+from tests.waiting import wait_for
 
 
 class Workspace:
@@ -44,7 +34,7 @@ class Workspace:
             str(self.ready_file),
         ]
         self.process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
-        until(lambda: self.ready_file.exists() or self.process.poll() is not None)
+        wait_for(lambda: self.ready_file.exists() or self.process.poll() is not None, "the ready file")
         self.ready: dict[str, str] = json.loads(self.ready_file.read_text())
 
     def call(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -92,6 +82,6 @@ def bolt(space: Workspace) -> Iterator[App]:
     app = App(client=space.client())
     handler = SocketModeHandler(app, space.ready["app_token"])
     handler.connect()
-    until(lambda: space.screen("URITA")["app_connected"])
+    wait_for(lambda: space.screen("URITA")["app_connected"], "the app to connect")
     yield app
     handler.close()

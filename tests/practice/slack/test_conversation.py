@@ -7,7 +7,7 @@ from typing import Any
 
 from slack_bolt import App
 
-from .conftest import Workspace, until
+from .conftest import Workspace
 
 
 def plain(text: str) -> dict[str, str]:
@@ -99,4 +99,4 @@ def test_a_modal_is_opened_filled_refused_and_closed(space: Workspace, bolt: App
     assert wrong["errors"] == {"Pool": "Type fe1."}
     assert space.person("UCHEN", "submit", view=modal["view"], values={"Pool": "fe1"})["modal"] is None
     assert typed == ["fe2", "fe1"]
-    until(lambda: space.screen("UCHEN")["modal"] is None)
+    assert space.screen("UCHEN")["modal"] is None
