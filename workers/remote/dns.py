@@ -96,7 +96,9 @@ def _over_both(query: dns.message.QueryMessage, question: Question, until: float
     where = question.address
     first_until = time.monotonic() + (until - time.monotonic()) * UDP_SHARE
     try:
-        reply = dns.query.udp(query, where, _left(first_until), port=question.port, ignore_errors=True)
+        reply = dns.query.udp(
+            query, where, _left(first_until), port=question.port, ignore_errors=True, ignore_unexpected=True
+        )
         if not reply.flags & dns.flags.TC:
             return reply
     except (dns.exception.Timeout, OSError):

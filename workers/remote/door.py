@@ -97,8 +97,8 @@ class Frame:
     """One thing the far side said while it was working.
 
     `tick` is not a word of the server: it is given at least every few seconds while nothing else comes, so that the
-    caller can renew a lease or say "still running". `call` is the call's number from `"1"` on, empty for hello and
-    tick.
+    caller can renew a lease or say "still running"; its `text` is empty, or says that the line is broken and being
+    tried again. `call` is the call's number from `"1"` on, empty for hello and tick.
     """
 
     kind: Literal["hello", "verbose", "warning", "error", "noise", "tick"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from workers.redact import Redactor
@@ -126,6 +126,10 @@ class Gathering:
             raw=self._redactor.text(_text(body, "red")),
         )
 
+    def _safe(self, red: RedLine) -> RedLine:
+        clean = self._redactor.text
+        return replace(red, message=clean(red.message), text=clean(red.text), raw=clean(red.raw))
+
     def _row(self, body: dict[str, Any]) -> Row:
         row = body.get("row")
         if not isinstance(row, dict):
@@ -160,11 +164,14 @@ class Gathering:
     def broke_off(self, sentence: str, reason: UnknownReason) -> tuple[Answer, ...]:
         """Nothing more will come. Looks whose own result is complete keep it."""
         answers: list[Answer] = []
+        # What PowerShell itself wrote when it fell belongs to the call that was running.
+        rest = [self._safe(red) for red in errors_of(self._stderr.decode("utf-8", "replace"))] if self.began else []
         for call in self._calls.values():
             if self._looks and not self._broken and self._complete(call):
                 answers.append(self._proven(call))
             else:
-                answers.append(Unknown(sentence, reason, tuple(call.red), self.began))
+                answers.append(Unknown(sentence, reason, (*call.red, *rest), self.began))
+                rest = []
         return tuple(answers)
 
     def _all(self, answer: Answer) -> tuple[Answer, ...]:

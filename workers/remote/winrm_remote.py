@@ -129,9 +129,9 @@ class Patience:
     """To reach the host and finish the TLS handshake. A dead host is known after this."""
     open_s: float = 30.0
     """To log on and open a shell: a freshly started server is slow."""
-    poll_s: int = 15
-    """The server holds a request for output this long at most."""
-    reattach_s: float = 20.0
+    poll_s: int = 5
+    """The server holds a request for output this long at most. Its silence is noticed after twice that."""
+    reattach_s: float = 15.0
     """How long a broken line is tried again before the run is called unknown."""
 
 
@@ -222,6 +222,8 @@ def _listen(
                 on_frame(frame)
             if deadline.over:
                 return _out_of_time(talk, gathering, host, calls, deadline)
+        elif isinstance(news, _Faltered):
+            on_frame(Frame("tick", f"{host} {news.trouble.what}; trying again. The command may still be running."))
         elif isinstance(news, _Ended):
             frames, answers = gathering.ended(news.exit_code)
             for frame in frames:
@@ -249,6 +251,13 @@ class _Output:
 
     stdout: bytes
     stderr: bytes
+
+
+@dataclass(frozen=True)
+class _Faltered:
+    """The line broke while the command was running; it is being tried again."""
+
+    trouble: Trouble
 
 
 @dataclass(frozen=True)
@@ -280,7 +289,7 @@ class _Talk(threading.Thread):
         looks: bool,
     ) -> None:
         super().__init__(name=f"winrm {endpoint.host}", daemon=True)
-        self.news: queue.SimpleQueue[_Output | _Ended | _Failed] = queue.SimpleQueue()
+        self.news: queue.SimpleQueue[_Output | _Faltered | _Ended | _Failed] = queue.SimpleQueue()
         self._endpoint = endpoint
         self._launch = launch
         self._deadline = deadline
@@ -322,17 +331,19 @@ class _Talk(threading.Thread):
         line = self._lines.take(self._endpoint)
         seconds = min(self._patience.open_s, self._deadline.left())
 
-        def open_shell(line: _Line) -> str:
+        def open_shell(line: _Line, seconds: float) -> str:
             idle = "PT120S" if self._looks else "PT1800S"
             return line.ask(seconds, lambda p: p.open_shell(noprofile=True, codepage=65001, idle_timeout=idle))
 
         if line.used:
-            # The server may have closed an idle connection at this moment. Nothing is running yet: once more is safe.
+            # The server may have closed an idle connection at this moment, or be dead behind it: soon find out with a
+            # new one. Nothing is running yet, so once more is safe.
             try:
-                return line, open_shell(line)
+                return line, open_shell(line, min(seconds, self._patience.connect_s + 1))
             except Exception:
+                line.close()
                 line = self._lines.fresh(self._endpoint)
-        return line, open_shell(line)
+        return line, open_shell(line, seconds)
 
     def _start(self, line: _Line, shell: str) -> str:
         seconds = min(self._patience.open_s, self._deadline.left())
@@ -363,7 +374,7 @@ class _Talk(threading.Thread):
             poll = max(1, min(self._patience.poll_s, int(self._deadline.left()) or 1))
             try:
                 out, err, code, done = line.ask(
-                    poll + 10.0, lambda p: p.get_command_output_raw(shell, command), hold_s=poll
+                    poll * 2.0, lambda p: p.get_command_output_raw(shell, command), hold_s=poll
                 )
             except WinRMOperationTimeoutError:
                 broken_since = None
@@ -374,6 +385,7 @@ class _Talk(threading.Thread):
                 gone = isinstance(error, WSManFaultError) and error.wsman_fault_code == GONE
                 if gone or now - broken_since >= self._patience.reattach_s:
                     raise
+                self.news.put(_Faltered(trouble_of(error, self._endpoint)))
                 self._abandoned.wait(0.5)
                 line = self._lines.fresh(self._endpoint)
                 continue

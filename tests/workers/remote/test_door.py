@@ -167,7 +167,9 @@ def test_a_line_that_stays_broken_is_unknown_and_the_shell_is_left_alone(tmp_pat
         command.emit(far.hello())
 
     with winrm(tmp_path, stays, lambda a: "drop" if a == "Receive" else None, Patience(reattach_s=1)) as (remote, mini):
-        answer = remote.run(HOST, FAILOVER, RUN, Deadline.after(20), ignore)
+        frames: list[Frame] = []
+        answer = remote.run(HOST, FAILOVER, RUN, Deadline.after(20), frames.append)
+        assert any(f.kind == "tick" and "trying again" in f.text for f in frames)
         assert isinstance(answer, Unknown)
         assert "Whether it began is not known" in answer.sentence
         remote.settle()
@@ -224,7 +226,7 @@ def cut_hash(far: Any, payload: Any, command: Any) -> None:
 
 
 def no_bye(far: Any, payload: Any, command: Any) -> None:
-    command.emit(far.hello() + far.result("1", Play()))
+    command.emit(far.hello(), b'#< CLIXML\r\n<Objs><S S="Error">Out of memory._x000D__x000A_</S></Objs>')
     command.end()
 
 
@@ -260,6 +262,9 @@ def test_an_answer_counts_only_when_it_is_whole(tmp_path: Path, how: Speak, expe
         answer = remote.run(HOST, STATE, RUN, Deadline.after(10), ignore)
         assert isinstance(answer, expected), answer
         assert words in answer.sentence
+        if how is no_bye:
+            assert isinstance(answer, Unknown)
+            assert [red.message for red in answer.red] == ["Out of memory."]
 
 
 def test_a_secret_in_the_output_does_not_come_through(tmp_path: Path) -> None:
