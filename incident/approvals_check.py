@@ -1,18 +1,23 @@
 """The approval judged again, by whoever is about to act or to believe: each vote from its own signed record.
 
 Nothing here asks Slack. A worker calls `judge` with its own policy before the first act; an auditor's `verify` calls
-it with the policy of the day. An empty answer means: two different people, at least one of them not the asker, had
-the right and approved exactly this plan in time.
+`breaches` with the policy of the day, or without one where only the record is at hand (then persons and their rights
+are taken as recorded). An empty answer means: two different people, at least one of them not the asker, had the right
+and approved exactly this plan in time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from incident.events import Actor
+from incident.events import Actor, Intent
+from incident.fold import apply
 from incident.persons import account_trouble, person_of
+from incident.plans import holds_call
 from incident.policy import Policy, Role
+from incident.record import Record
 from incident.state import Incident, Request, StepState, Vote
 
 FRESH = timedelta(seconds=60)
@@ -30,7 +35,7 @@ class Finding:
     seq: int = 0
 
 
-def judge(state: Incident, policy: Policy, request: Request) -> tuple[Finding, ...]:
+def judge(state: Incident, policy: Policy | None, request: Request) -> tuple[Finding, ...]:
     """What is wrong with this request's approval by `policy`; empty where it holds."""
     found = [*_asker(state, policy, request), *_red(state, policy, request)]
     good: set[str] = set()
@@ -46,17 +51,19 @@ def judge(state: Incident, policy: Policy, request: Request) -> tuple[Finding, .
     return tuple(found)
 
 
-def _asker(state: Incident, policy: Policy, request: Request) -> list[Finding]:
+def _asker(state: Incident, policy: Policy | None, request: Request) -> list[Finding]:
     actor = state.declared.actor
     if actor is None or not actor.person:
         return [Finding("asker", "The declaration names no person.", state.declared_seq)]
     if request.asker != actor.person:
         return [Finding("asker", "The question names another asker than the declaration.", request.seq)]
-    return _holds(policy, actor, "declare", state.declared_seq, state.declared.actor)
+    return _holds(policy, actor, "declare", state.declared_seq)
 
 
-def _holds(policy: Policy, actor: Actor, role: Role, seq: int, _: Actor | None = None) -> list[Finding]:
+def _holds(policy: Policy | None, actor: Actor, role: Role, seq: int) -> list[Finding]:
     """Whether the actor of a record is the person it names, and holds the role, by this policy."""
+    if policy is None:
+        return [] if actor.person else [Finding("nobody", f"Record {seq}: {actor.name} is no person.", seq)]
     person = person_of(policy, actor)
     if person is None or person.id != actor.person:
         return [Finding("nobody", f"Record {seq}: {actor.name} is nobody in this policy.", seq)]
@@ -73,7 +80,7 @@ def _holds(policy: Policy, actor: Actor, role: Role, seq: int, _: Actor | None =
     return []
 
 
-def _red(state: Incident, policy: Policy, request: Request) -> list[Finding]:
+def _red(state: Incident, policy: Policy | None, request: Request) -> list[Finding]:
     if request.level != "red":
         return []
     if not request.still_disaster or request.still_by is None:
@@ -83,7 +90,7 @@ def _red(state: Incident, policy: Policy, request: Request) -> list[Finding]:
     return _holds(policy, request.still_by, "declare", request.still_seq)
 
 
-def _vote(state: Incident, policy: Policy, request: Request, vote: Vote, steps: dict[str, int]) -> list[Finding]:
+def _vote(state: Incident, policy: Policy | None, request: Request, vote: Vote, steps: dict[str, int]) -> list[Finding]:
     """One vote from its own record: person, role, distinctness, question, plan, card, time, friction."""
 
     def wrong(key: str, text: str) -> list[Finding]:
@@ -107,12 +114,19 @@ def _vote(state: Incident, policy: Policy, request: Request, vote: Vote, steps: 
     account = vote.actor.account
     if account is not None and account.looked_at is not None and vote.at - account.looked_at > FRESH:
         return wrong("unseen", "the account had not been looked at for more than 60 s.")
-    if policy.approver_group and vote.actor.via == "slack" and (account is None or account.in_group is not True):
+    if (
+        policy is not None
+        and policy.approver_group
+        and vote.actor.via == "slack"
+        and (account is None or account.in_group is not True)
+    ):
         return wrong("group", "the account was not in the group that may approve.")
     return _friction(state, policy, request, vote, steps)
 
 
-def _friction(state: Incident, policy: Policy, request: Request, vote: Vote, steps: dict[str, int]) -> list[Finding]:
+def _friction(
+    state: Incident, policy: Policy | None, request: Request, vote: Vote, steps: dict[str, int]
+) -> list[Finding]:
     if request.level == "red":
         if (vote.typed or "").strip().casefold() != state.declared.pool.casefold():
             return [Finding("typed", f"Record {vote.seq}: under red the pool's name was not typed.", vote.seq)]
@@ -121,7 +135,7 @@ def _friction(state: Incident, policy: Policy, request: Request, vote: Vote, ste
         return []
     step = vote.actor.code_step
     if step is None:
-        if policy.one_time_code:
+        if policy is not None and policy.one_time_code:
             return [Finding("code_missing", f"Record {vote.seq}: approved without a one-time code.", vote.seq)]
         return []
     earlier = [
@@ -136,27 +150,29 @@ def _friction(state: Incident, policy: Policy, request: Request, vote: Vote, ste
     return []
 
 
-def _count(policy: Policy, request: Request, good: set[str]) -> list[Finding]:
-    person = policy.person(request.asker)
-    counts = person is not None and person.may("approve")
-    needed = max(policy.quorum, request.quorum) - (1 if counts else 0)
+def _count(policy: Policy | None, request: Request, good: set[str]) -> list[Finding]:
+    person = policy.person(request.asker) if policy is not None else None
+    counts = request.asker_counts if policy is None else person is not None and person.may("approve")
+    needed = max(policy.quorum if policy is not None else 2, request.quorum) - (1 if counts else 0)
     if len(good) >= max(needed, 1):
         return []
     return [Finding("quorum", f"{len(good)} of {max(needed, 1)} approvals beside the asker hold.", request.seq)]
 
 
-def _times(policy: Policy, request: Request) -> list[Finding]:
+def _times(policy: Policy | None, request: Request) -> list[Finding]:
     if request.approved_at is None or request.window_ends is None:
         return [Finding("not_approved", "The question was not approved.", request.seq)]
-    found = []
-    if request.expires - request.at > max(policy.approval_expiry, timedelta(seconds=1)) + timedelta(seconds=1):
+    found: list[Finding] = []
+    if policy is None:
+        return found
+    if request.expires - request.at > policy.approval_expiry + _WRITING:
         found.append(Finding("expired", "The question stood open longer than this policy allows.", request.seq))
-    if request.window_ends - request.approved_at > policy.execution_window + timedelta(seconds=1):
+    if request.window_ends - request.approved_at > policy.execution_window + _WRITING:
         found.append(Finding("window", "The time to begin is longer than this policy allows.", request.seq))
     return found
 
 
-def judge_words(state: Incident, policy: Policy, step: StepState) -> tuple[Finding, ...]:
+def judge_words(state: Incident, policy: Policy | None, step: StepState) -> tuple[Finding, ...]:
     """What is wrong with what people said during the run: lifted stops, and rulings, above all about this step."""
     found: list[Finding] = []
     for actor, _ in state.went_on:
@@ -172,3 +188,39 @@ def judge_words(state: Incident, policy: Policy, step: StepState) -> tuple[Findi
         if not set(persons) <= said:
             found.append(Finding("role", f"The ruling {verdict} about {key} does not hold by this policy."))
     return tuple(found)
+
+
+def breaches(records: Iterable[Record], policy: Policy | None = None) -> tuple[tuple[int, str], ...]:
+    """(record number, sentence) for every state-changing call of a verified record that had no valid approval.
+
+    For `verify`: the records of one incident from the first on, chain and signatures already checked.
+    """
+    found: dict[tuple[int, str], None] = {}
+    state: Incident | None = None
+    for record in records:
+        event = record.event
+        if state is not None and isinstance(event, Intent) and event.effect != "observe":
+            found |= {(record.seq, text): None for text in _before(state, event, policy, record.when)}
+        state = apply(state, record)
+    return tuple(found)
+
+
+def _before(state: Incident, intent: Intent, policy: Policy | None, at: datetime) -> list[str]:
+    """What is wrong with this intent, judged by the state just before it."""
+    request = next((r for r in state.requests if r.number == state.run_request), None)
+    what = f"the call of step {intent.step} was sent"
+    if request is None or state.planned is None:
+        return [f"{what} without an approval."]
+    wrong = [f"{what} though: {finding.text}" for finding in judge(state, policy, request)]
+    if request.digest != state.planned.digest:
+        wrong.append(f"{what} under an approval of another plan.")
+    step = state.step(intent.step)
+    if step is None or not holds_call(step.plan, intent.call):
+        wrong.append(f"{what} although the approved plan holds no such call.")
+    if state.clocks.t3 is None and request.window_ends is not None and at >= request.window_ends + _WRITING:
+        wrong.append(f"{what} first, after the time to begin had ended.")
+    if state.stop is not None and not (step is not None and step.attempts and not step.settled):
+        wrong.append(f"{what} while a stop was standing.")
+    if step is not None:
+        wrong.extend(f"{what} though: {finding.text}" for finding in judge_words(state, policy, step))
+    return wrong

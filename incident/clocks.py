@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from incident.plans import PARTS
 from incident.state import Incident
 
 WAITED = "waited for people"
 _ORDER = ("checks", "approval", "CMS", "Edge", "pool", "DNS", "other steps", "between steps", "proof", "other incident",
           WAITED)  # fmt: skip
-_STEPS = {"cms": "CMS", "edge": "Edge", "pool": "pool", "dns": "DNS", "proof": "proof"}
 _NAMES = {"checks": "checks", "approval": "approval", "between": "between steps", "people": WAITED, "proof": "proof",
           "hold": "other incident"}  # fmt: skip
 
@@ -106,7 +106,7 @@ def _parts(state: Incident, t1: datetime | None, end: datetime, total: int | Non
 def _part_name(what: str) -> str:
     if what in _NAMES:
         return _NAMES[what]
-    return WAITED if what == "end" else _STEPS.get(what.split(".")[0], "other steps")
+    return WAITED if what == "end" else PARTS.get(what.split(".")[0], "other steps")
 
 
 def _shared_out(spent: dict[str, timedelta], total: int) -> tuple[Part, ...]:

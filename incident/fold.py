@@ -191,11 +191,15 @@ def _on_request(state: Incident, number: int, change: Callable[[Request], Reques
 def _end_request(
     state: Incident, record: Folded, became: Any, by: str, why: tuple[str, ...] = (), number: int | None = None
 ) -> Incident:
-    """Ends the request (the last one, unless told) where it is open or approved and not begun."""
+    """Ends the request (the last one, unless told) where nothing has been sent under it. A run that had begun without
+    sending anything is taken back with it."""
     wanted = number if number is not None else (state.request.number if state.request else 0)
+    unsent = state.clocks.t3 is None
+    if state.run_request == wanted and unsent and state.planned is not None:
+        state = replace(state, run_request=None, steps=steps_of(state.planned.plan), waits=None)
 
     def end(request: Request) -> Request:
-        if request.state not in ("open", "approved"):
+        if request.state not in ("open", "approved") and not (request.state == "used" and unsent):
             return request
         return replace(request, state=became, ended_at=record.when, ended_by=by, why=why)
 

@@ -31,6 +31,7 @@ from incident.events import (
     Voted,
 )
 from incident.persons import account_trouble
+from incident.plans import changes
 from incident.policy import Person, Policy
 from incident.state import Incident, Request
 
@@ -316,15 +317,22 @@ def tick(case: Case, command: Tick) -> Result:
     if request.state == "open" and case.now >= request.expires:
         return (Lapsed(cause=(request.seq,), request=request.number),)
     over = request.window_ends is not None and case.now >= request.window_ends
-    if request.state == "approved" and over:
+    if over and (request.state == "approved" or _begun_and_idle(case.incident, request)):
         return (Lapsed(cause=(request.seq,), request=request.number, which="window"),)
     return ()
+
+
+def _begun_and_idle(state: Incident, request: Request) -> bool:
+    """The run has begun, nothing was sent, and something is still to be sent."""
+    unsent = request.state == "used" and state.clocks.t3 is None and state.open_attempt is None
+    return unsent and any(changes(step) and not step.settled for step in state.steps)
 
 
 def recheck(case: Case, command: Recheck) -> Result:
     """Slack was asked again. Whoever may no longer approve takes their approval with them, before the first act."""
     request = case.request(command.request)
-    if request is None or request.state not in ("open", "approved") or case.incident.closed:
+    unsent = case.incident.clocks.t3 is None
+    if request is None or case.incident.closed or request.state not in ("open", "approved", "used") or not unsent:
         return ()
     lost = tuple(
         (person, why)

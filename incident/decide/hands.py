@@ -5,8 +5,6 @@ A worker is told no without a record, except where its refusal is the news (`Run
 
 from __future__ import annotations
 
-from typing import Any
-
 from incident import rulings
 from incident.approvals_check import judge, judge_words
 from incident.commands import (
@@ -47,6 +45,7 @@ from incident.events import (
     Voided,
     Waits,
 )
+from incident.plans import holds_call
 from incident.state import Attempt, Request, StepState
 
 CLOCK_LIMIT_S = 30
@@ -217,25 +216,6 @@ def begin_call(case: Case, command: BeginCall) -> Result:
             mode=command.mode,
         ),
     )
-
-
-def holds_call(plan: Any, call: Any) -> bool:
-    """True where the step, as planned, holds this call as it stands, at whatever depth."""
-    return _holds(_plain(plan), _plain(call))
-
-
-def _plain(value: Any) -> Any:
-    """JSON as it is after writing and reading: lists, not tuples."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _holds(plan: Any, call: Any) -> bool:
-    if plan == call:
-        return True
-    inside = plan.values() if isinstance(plan, dict) else plan if isinstance(plan, list) else ()
-    return any(_holds(inner, call) for inner in inside)
 
 
 def _may_begin(case: Case, step: StepState, *, look_only: bool) -> Refusal | None:

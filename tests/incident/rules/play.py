@@ -57,8 +57,16 @@ def call(cmdlet: str) -> dict[str, Any]:
 
 
 def step(key: str, effect: str, cmdlet: str, title: str, on_failure: str = "stop") -> dict[str, Any]:
-    return {"id": key, "part": key.split(".")[0], "title": title, "host": "fe2.ocsguy.local", "effect": effect,
-            "act": call(cmdlet), "on_failure": on_failure, "previous": ["10.1.0.1"] if key[:3] == "dns" else []}  # fmt: skip
+    return {
+        "id": key,
+        "part": key.split(".")[0],
+        "title": title,
+        "host": "fe2.ocsguy.local",
+        "effect": effect,
+        "act": call(cmdlet),
+        "on_failure": on_failure,
+        "previous": ["10.1.0.1"] if key[:3] == "dns" else [],
+    }
 
 
 PLAN = {

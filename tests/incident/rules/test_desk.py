@@ -58,7 +58,9 @@ def test_an_incident_is_opened_joined_and_carried_by_a_worker_with_an_epoch():
     first = house.bot.declare(DECLARE)
     assert (first.incident, first.opened) == ("20261122-fe1-a", True)
     again = house.other_bot.declare(replace(DECLARE, actor=who("UDANA")))
-    assert again.joined and again.incident == first.incident and not again.opened
+    assert again.joined
+    assert again.incident == first.incident
+    assert not again.opened
     house = House()
     key = house.asked()
     house.after(30)
@@ -66,7 +68,8 @@ def test_an_incident_is_opened_joined_and_carried_by_a_worker_with_an_epoch():
     taken = house.worker.do(key, c.TakeHand("w2", "act-1"))
     assert taken.state.epoch == 1
     started = house.worker.do(key, c.StartRun(1, DIGEST, DIGESTS))
-    assert started.ok and started.state.phase == "running"
+    assert started.ok
+    assert started.state.phase == "running"
     act = started.state.steps[0].plan["act"]
     begin = c.BeginCall(1, "cms", 1, "fe2.ocsguy.local", "Invoke-…", act, "once")
     house.worker.do(key, c.TakeHand("w2", "act-2"))
@@ -93,7 +96,8 @@ def test_racing_clicks_over_two_bots_count_once_and_every_click_is_answered():
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(answers) == 60 and sum(a.ok for a in answers) == 1
+    assert len(answers) == 60
+    assert sum(a.ok for a in answers) == 1
     assert {a.refusal.code for a in answers if a.refusal} <= {"APR043E", "APR047E"}
     kinds = [r.kind for r in house.bot.records(key)]
     assert kinds.count("voted") == 1
@@ -116,13 +120,15 @@ def test_one_refusal_is_written_once_then_counted_and_the_rest_is_written_when_t
 def test_what_belongs_to_no_incident_stands_in_the_register():
     house = House()
     answer = house.bot.declare(replace(DECLARE, actor=who("UOLAF")))
-    assert answer.refusal.code == "REF021E" and answer.state is None
+    assert answer.refusal.code == "REF021E"
+    assert answer.state is None
     lacks = house.bot.declare(replace(DECLARE, actor=who("UBO")))
     assert lacks.refusal.code == "REF022E"
     assert lacks.refusal.text.startswith("You may not declare a disaster for fe1. Nothing happened. Call: Dana Ito")
     assert house.bot.do("20261122-fe9-a", c.Stop(who("UBO"))).refusal.code == "REF061E"
     written = [r.event for r in house.bot.records(REGISTER)]
-    assert all(isinstance(e, Refused) for e in written) and len(written) == 3
+    assert all(isinstance(e, Refused) for e in written)
+    assert len(written) == 3
 
 
 def test_the_wrong_pool_first_then_the_right_one_keeps_the_clock_and_ends_the_other():
@@ -131,7 +137,8 @@ def test_the_wrong_pool_first_then_the_right_one_keeps_the_clock_and_ends_the_ot
     first = house.bot.declare(wrong)
     house.after(45)
     second = house.bot.declare(DECLARE)
-    assert second.opened and second.state.declared.linked == first.incident
+    assert second.opened
+    assert second.state.declared.linked == first.incident
     assert second.state.clocks.t1 == T1
     assert house.bot.state(first.incident).closed == "cancelled"
     assert [i.id for i in house.bot.open_incidents()] == [second.incident]

@@ -1,5 +1,6 @@
 """The honest way from declaration to closure, its figures, and what a race or another hand can do to it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from incident import commands as c
@@ -8,7 +9,7 @@ from incident.commands import Refusal
 from incident.events import Closed, Voted
 from incident.fold import fold
 
-from .play import CARD, DIGEST, DIGESTS, NONCE, T1, Play, planned, surveyed, who
+from .play import CARD, DECLARE, DIGEST, DIGESTS, NONCE, POLICY, RITA, RULES, T1, Play, planned, surveyed, who
 
 
 def test_from_declaration_to_recovered():
@@ -16,7 +17,8 @@ def test_from_declaration_to_recovered():
     state = play.s
     assert (state.phase, state.closed) == ("closed", "recovered")
     clocks = state.clocks
-    assert clocks.t1 == T1 and clocks.t2 == T1 + timedelta(seconds=80)
+    assert clocks.t1 == T1
+    assert clocks.t2 == T1 + timedelta(seconds=80)
     assert clocks.t1 < clocks.t2 < clocks.t3 < clocks.pool_verified < clocks.t4 < clocks.t5
     assert [s.status for s in state.steps] == ["done", "done", "done", "done"]
     assert state.closing == "Recovered: fe1 London on fe2 Leeds in 4:32, target 15:00."
@@ -29,7 +31,8 @@ def test_the_parts_add_up_to_the_declared_rto_and_name_what_took_the_time():
     named = {part.name: part.seconds for part in figure.parts}
     assert named == {"checks": 20, "approval": 60, "CMS": 61, "pool": 61, "DNS": 61, "between steps": 4, "proof": 5}
     assert figure.line().startswith("checks 0:20 · approval 1:00 · CMS 1:01")
-    assert figure.microsoft_s == 123 and not figure.late
+    assert figure.microsoft_s == 123
+    assert not figure.late
 
 
 def test_every_prefix_folds_and_the_whole_folds_to_the_same():
@@ -37,14 +40,16 @@ def test_every_prefix_folds_and_the_whole_folds_to_the_same():
     for cut in range(1, len(play.records) + 1):
         state = fold(play.records[:cut])
         assert state is not None
-        assert state.phase and figures(state, play.now).parts is not None
+        assert state.phase
+        assert figures(state, play.now).parts is not None
     assert fold(play.records) == play.s
 
 
 def test_the_vote_that_completes_the_quorum_starts_the_window_and_no_second_is_counted():
     play = Play().asked()
     (vote,) = play.after(60).done(play.approve("UBO"))
-    assert isinstance(vote, Voted) and vote.completes
+    assert isinstance(vote, Voted)
+    assert vote.completes
     assert vote.window_ends == play.now + timedelta(seconds=300)
     late = play.after(1).refused(play.approve("UCHEN"))
     assert (late.code, late.text) == ("APR043E", "Already approved by Bo Lund at 03:08:32. Starting.")
@@ -53,16 +58,13 @@ def test_the_vote_that_completes_the_quorum_starts_the_window_and_no_second_is_c
 
 
 def test_an_asker_without_the_right_to_approve_does_not_count_and_two_others_are_needed():
-    policy = Play().rules.policy
-    persons = tuple(
-        p.model_copy(update={"roles": p.roles - {"approve"}}) if p.id == "rita" else p for p in policy.persons
-    )
-    play = Play(
-        rules=Play().rules.model_copy(update={"policy": policy.model_copy(update={"persons": persons})})
-    ).asked()
+    rita = RITA.model_copy(update={"roles": frozenset({"declare"})})
+    policy = POLICY.model_copy(update={"persons": (rita, *POLICY.persons[1:])})
+    play = Play(rules=RULES.model_copy(update={"policy": policy})).asked()
     assert (play.s.request.others_needed, play.s.request.asker_counts) == (2, False)
     play.done(play.approve("UBO"))
-    assert play.s.phase == "asking" and play.s.request.still_needed == 1
+    assert play.s.phase == "asking"
+    assert play.s.request.still_needed == 1
     play.done(play.approve("UCHEN"))
     assert play.s.phase == "approved"
 
@@ -86,9 +88,11 @@ def test_another_plan_voids_the_question_and_the_same_plan_is_not_written_again(
     kinds = [e.kind for e in play.done(c.RecordSurvey((surveyed(play.now), new)))]
     assert kinds == ["surveyed", "planned", "voided"]
     gone = play.refused(play.approve())
-    assert gone.code == "APR046E" and "added: edge3" in gone.text
+    assert gone.code == "APR046E"
+    assert "added: edge3" in gone.text
     play.done(c.AskApproval(actor=None, nonce="second"))
-    assert play.s.request.number == 2 and play.s.request.digest == "8a" * 32
+    assert play.s.request.number == 2
+    assert play.s.request.digest == "8a" * 32
 
 
 def test_nobody_answers_neither_yes_nor_no_and_one_tap_asks_again():
@@ -111,7 +115,8 @@ def test_an_approval_that_is_not_begun_in_its_window_lapses():
     play.done(c.TakeHand("w2", "act-1"))
     assert play.refused(c.StartRun(1, DIGEST, DIGESTS)).code == "RUN022E"
     (lapsed,) = play.done(c.Tick())
-    assert lapsed.which == "window" and play.s.phase == "lapsed"
+    assert lapsed.which == "window"
+    assert play.s.phase == "lapsed"
     assert play.refused(play.approve("UCHEN")).code == "APR053E"
 
 
@@ -126,17 +131,14 @@ def test_whoever_lost_the_right_since_takes_the_approval_along():
 
 def test_declaring_again_joins_and_cancelling_closes_until_something_was_sent():
     play = Play().declared()
-    (joined,) = play.done(c.Declare(**{**vars_of_declare(), "actor": who("UDANA")}))
+    (joined,) = play.done(replace(DECLARE, actor=who("UDANA")))
     assert joined.kind == "joined"
     other = Play().declared()
     events = other.done(c.Cancel(actor=who("UDANA"), false_alarm=True))
-    assert isinstance(events[-1], Closed) and other.s.closed == "false_alarm"
+    assert isinstance(events[-1], Closed)
+    assert other.s.closed == "false_alarm"
     late = Play().started().carry_out("cms")
     refusal = late.do(c.Cancel(actor=who("URITA")))
-    assert isinstance(refusal, Refusal) and refusal.code == "REF062E" and "03:08:33" in refusal.text
-
-
-def vars_of_declare() -> dict:
-    from .play import DECLARE
-
-    return dict(DECLARE.__dict__)
+    assert isinstance(refusal, Refusal)
+    assert refusal.code == "REF062E"
+    assert "03:08:33" in refusal.text
