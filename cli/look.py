@@ -1,0 +1,136 @@
+"""`lync-dr plan` and `lync-dr status`: looking without changing anything."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+import click
+
+from cli.roots import Root, find_incident, now, open_root
+from incident.clocks import figures, minutes
+from incident.state import Incident
+
+
+@click.command()
+@click.argument("pool")
+@click.option("--json", "as_json", is_flag=True, help="The plan as data.")
+@click.option("--wait", default=40, show_default=True, help="Seconds to wait for a look worker.")
+def plan(pool: str, as_json: bool, wait: int) -> None:
+    """Show what would run if POOL were declared lost now. Nothing is opened and nothing is changed."""
+    root = open_root(None)
+    answer = ask(root, {"what": "plan", "pool": pool}, wait)
+    click.echo(json.dumps(answer["plan"], indent=1, ensure_ascii=False) if as_json else answer["markdown"])
+    raise SystemExit(0 if answer.get("ok", True) else 1)
+
+
+def ask(root: Root, question: dict[str, Any], wait_s: float) -> dict[str, Any]:
+    """Ask a look worker. Leaves with a sentence when none answers in time."""
+    key = secrets.token_hex(8)
+    root.bell.ring_look_now(key, question)
+    answer = root.bell.wait_answer(key, wait_s)
+    if answer is None:
+        raise click.ClickException(
+            f"No look worker answered within {wait_s:g} s. Is one running? Start it: lync-dr worker look"
+        )
+    return dict(answer)
+
+
+@click.command()
+@click.argument("incident", required=False)
+@click.option("--watch", is_flag=True, help="Follow every open incident until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True)
+def status(incident: str | None, watch: bool, as_json: bool) -> None:
+    """Show the open incidents, or one of them."""
+    root = open_root(None)
+    shown = [find_incident(root.desk, incident)] if incident else list(root.desk.open_incidents())
+    if as_json:
+        click.echo(json.dumps([as_data(i) for i in shown], indent=1, ensure_ascii=False))
+    elif not shown:
+        click.echo("No incident is open.")
+    else:
+        click.echo("\n\n".join(lines(i) for i in shown))
+    if watch:
+        follow(root, incident)
+
+
+def follow(root: Root, only: str | None) -> None:
+    """Print each incident again whenever something was appended to it; ends with Ctrl-C."""
+    after = root.journal.last_bell()
+    last: dict[str, str] = {}
+    try:
+        while True:
+            bells = root.journal.bells(after, 2.0)
+            after = bells[-1].id if bells else after
+            for name in dict.fromkeys(b.incident for b in bells if b.incident != "register"):
+                state = root.desk.state(name)
+                text = lines(state)
+                if only not in (None, state.id, state.declared.pool) or last.get(name) == text:
+                    continue
+                last[name] = text
+                click.echo(f"\n{now():%H:%M:%S} UTC\n{text}")
+    except KeyboardInterrupt:
+        click.echo("")
+
+
+MARKS = {
+    "waiting": "  ", "running": "> ", "verifying": "> ", "done": "ok", "done_red": "ok", "skipped": "--",
+    "failed": "!!", "unknown": "??", "degraded": "! ", "ruled_done": "ok", "ruled_skip": "--",
+}  # fmt: skip
+
+
+def lines(state: Incident) -> str:
+    """One incident for a terminal: where it stands, who is waited for, the steps."""
+    told = state.declared
+    head = [f"{state.id} · {told.pool} {told.site} → {told.partner} {told.partner_site} · {state.phase.upper()}"]
+    rto = figures(state, now()).rto_s
+    if rto is not None:
+        head.append(f"RTO {minutes(rto)} of {minutes(told.rto_s)}")
+    head.append(f"Waiting for: {waiting_for(state)}")
+    question = state.request
+    if state.phase == "asking" and question is not None:
+        head.append(f"Question {question.number}: code {question.short}, expires {question.expires:%H:%M:%S} UTC")
+        head.append(f"Answer here: lync-dr approve {state.id} --code {question.short} --person YOU")
+    steps = []
+    for number, step in enumerate(state.steps, 1):
+        steps.append(
+            f"{MARKS[step.status]} {number:>2} {step.title}" + (f" · {step.last_line}" if step.last_line else "")
+        )
+    if state.hard_stop is not None:
+        steps.append(f"STOP: {state.hard_stop.text} {state.hard_stop.todo}")
+    return "\n".join((*head, *steps))
+
+
+def waiting_for(state: Incident) -> str:
+    """Who or what everything waits for, in a few words."""
+    step = state.waiting_step
+    return {
+        "looking": "the look at the estate",
+        "hard_stopped": "a person: nothing can be run",
+        "asking": "an approver",
+        "lapsed": "somebody to ask again",
+        "declined": "a person: the question was declined",
+        "approved": "a free hand",
+        "running": f"{state.waits[0]} held by {state.waits[1]}" if state.waits else "nobody",
+        "stopped": "an operator to go on",
+        "waiting_for_ruling": f"an operator: {step.title if step else 'a step'} did not succeed",
+        "ended": "closing",
+        "closed": "nobody",
+    }[state.phase]
+
+
+def as_data(state: Incident) -> dict[str, Any]:
+    """One incident as data for a program."""
+    question = state.request
+    return {
+        "incident": state.id,
+        "pool": state.declared.pool,
+        "partner": state.declared.partner,
+        "phase": state.phase,
+        "waiting_for": waiting_for(state),
+        "question": None
+        if question is None
+        else {"number": question.number, "code": question.short, "digest": question.digest, "state": question.state},
+        "steps": [{"id": s.id, "title": s.title, "status": s.status} for s in state.steps],
+    }

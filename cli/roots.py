@@ -1,0 +1,104 @@
+"""The composition root: settings from the environment become a journal, a desk and a bell, handed to the rooms."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import click
+
+from config.load import Configuration, load_all, load_settings, ruled_by
+from config.load import load_policy as read_policy
+from config.settings import Settings
+from incident.desk import Desk
+from incident.doorbell import RqDoorbell
+from incident.journal import Journal
+from incident.journals.opening import open_journal
+from incident.keys import Keys, load_keys, load_writer
+from incident.policy import Rules
+from incident.state import Incident
+
+
+def now() -> datetime:
+    """The wall clock of this host, in UTC."""
+    return datetime.now(UTC)
+
+
+def version() -> str:
+    """This program's version; "0" where it is not installed as a package."""
+    try:
+        return importlib.metadata.version("lync-dr")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
+
+
+def host() -> str:
+    """The short name of this host."""
+    return socket.gethostname().split(".")[0]
+
+
+@dataclass(frozen=True)
+class Root:
+    """Everything a command needs to speak to the installation."""
+
+    configuration: Configuration
+    journal: Journal
+    desk: Desk
+    bell: RqDoorbell
+    keys: Keys
+
+    @property
+    def settings(self) -> Settings:
+        """What the environment said."""
+        return self.configuration.settings
+
+
+def open_journal_of(settings: Settings, writer: str | None) -> tuple[Journal, Keys]:
+    """The journal, for `writer` or (None) for reading only, and the keys it believes."""
+    keys = load_keys(settings.keys)
+    by = load_writer(writer, state_dir=settings.state, keys=keys) if writer else None
+    journal = open_journal(settings.store_url, by, keys, settings.state, weak_ok=settings.weak_store)
+    return journal, keys
+
+
+def fresh_rules(settings: Settings) -> Callable[[], Rules]:
+    """The rules; the policy is read anew when its file has changed, so a right that was taken away counts at once."""
+    kept: dict[str, tuple[tuple[int, int], Rules]] = {}
+
+    def rules() -> Rules:
+        status = settings.policy.stat()
+        mark = (status.st_mtime_ns, status.st_size)
+        known = kept.get("rules")
+        if known is None or known[0] != mark:
+            policy = ruled_by(read_policy(settings.policy), settings)
+            known = kept["rules"] = (mark, Rules(policy=policy, version=version()))
+        return known[1]
+
+    return rules
+
+
+def open_root(writer: str | None) -> Root:
+    """Load every file, open the journal as `writer`, and put a desk over it. Raises the rooms' own sentences."""
+    settings = load_settings()
+    configuration = load_all(settings)
+    journal, keys = open_journal_of(settings, writer)
+    desk = Desk(journal, fresh_rules(settings), now)
+    return Root(configuration, journal, desk, RqDoorbell(settings.store_url), keys)
+
+
+def find_incident(desk: Desk, name: str | None) -> Incident:
+    """The open incident called `name`, or of the pool `name`, or the only open one. Leaves with a sentence."""
+    found = desk.open_incidents()
+    if name:
+        chosen = [i for i in found if name in (i.id, i.declared.pool)]
+    else:
+        chosen = list(found)
+    if len(chosen) == 1:
+        return chosen[0]
+    listed = ", ".join(f"{i.id} ({i.declared.pool})" for i in found) or "none"
+    raise click.ClickException(
+        f"There is no open incident {name}. Open now: {listed}." if name else f"Say which incident. Open now: {listed}."
+    )
