@@ -1,0 +1,214 @@
+"""`lync-dr person` and `lync-dr doctor`: people, their proof, and what is missing before anybody relies on this."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import click
+
+from cli.roots import now, open_journal_of
+from config.load import ConfigError, load_all, load_policy, load_settings
+from config.settings import Settings
+from incident.journal import JournalError
+from incident.keys import KeyTrouble
+from incident.one_time import Seeds
+from incident.persons import account_trouble
+from incident.policy import SHARED_NAMES, Policy, Role
+from incident.register import Register
+
+LEAST_APPROVERS = 3
+"""So that whoever asks leaves two."""
+
+
+@click.group(help="People of the policy and their one-time codes.")
+def person() -> None:
+    """Group of `lync-dr person`."""
+
+
+@person.command("add")
+@click.argument("key", metavar="ID")
+@click.option("--name", required=True, help="As it shall be printed, for example “Bo Lund”.")
+@click.option("--slack", required=True, metavar="TEAM/USER", help="As /lync whoami shows it.")
+@click.option("--roles", required=True, help="Any of watch,declare,approve,operate,audit, with commas.")
+@click.option("--mobile", default="", help="For the others to call; desk phones are what has failed.")
+@click.option("--mail", default="")
+@click.option("--order", default=100, show_default=True, help="Contact order; smaller is woken first.")
+def add(key: str, name: str, slack: str, roles: str, mobile: str, mail: str, order: int) -> None:
+    """Append a person to the policy file. The file is replaced only if it is right afterwards."""
+    path = load_settings().policy
+    team, _, user = slack.partition("/")
+    wanted = [role.strip() for role in roles.split(",") if role.strip()]
+    if unknown := sorted(set(wanted) - set(get_args(Role))):
+        raise click.BadParameter(f"{', '.join(unknown)}: no such role. Roles: {', '.join(get_args(Role))}.")
+    lines = [
+        "", "[[persons]]", f"id = {_toml(key)}", f"name = {_toml(name)}",
+        f"slack = [{{ team = {_toml(team)}, user = {_toml(user)} }}]",
+        f"roles = [{', '.join(_toml(role) for role in wanted)}]",
+        *([f"mobile = {_toml(mobile)}"] if mobile else []),
+        *([f"mail = {_toml(mail)}"] if mail else []),
+        f"order = {order}", "",
+    ]  # fmt: skip
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(path.read_text("utf-8").rstrip("\n") + "\n" + "\n".join(lines), "utf-8")
+    try:
+        load_policy(new)
+    except ConfigError as wrong:
+        new.unlink()
+        raise click.ClickException(str(wrong).replace(str(new), str(path)) + " Nothing was changed.") from None
+    new.chmod(path.stat().st_mode & 0o777)
+    new.replace(path)
+    click.echo(f"{name} is in {path} now; bot and workers read it anew by themselves. Copy it to every host.")
+    click.echo(f"For the day Slack is down: lync-dr person enroll {key}")
+
+
+def _toml(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{"".join(c for c in escaped if c.isprintable())}"'
+
+
+@person.command("enroll")
+@click.argument("key", metavar="ID")
+@click.option("--again", is_flag=True, help="Replace an earlier seed; the old phone falls silent.")
+def enroll(key: str, again: bool) -> None:
+    """Give a person a one-time code: shows a QR code for their authenticator, once."""
+    import segno
+
+    settings = load_settings()
+    found = load_policy(settings.policy).person(key)
+    if found is None:
+        raise click.ClickException(f"{key} is no person of {settings.policy}. Add them first: lync-dr person add")
+    try:
+        address = Seeds(settings.state / "seeds").enroll(found.id, found.name, again=again)
+    except FileExistsError as exists:
+        raise click.ClickException(str(exists)) from None
+    click.echo(f"{found.name}: scan this with an authenticator, now. It is shown once.")
+    segno.make(address, error="m").terminal(out=sys.stdout, compact=True)
+    click.echo(f"Cannot scan? Type this address into it: {address}")
+    click.echo("The seed stays on this host, readable by this account only. Enrol on every host where they approve.")
+
+
+# --- doctor ------------------------------------------------------------------------------------------------
+
+Verdict = Literal["ok", "warn", "MISSING"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing looked at."""
+
+    verdict: Verdict
+    text: str
+
+
+@click.command()
+def doctor() -> None:
+    """Look at everything this host was given. Exit code 1 where something is missing that a disaster needs."""
+    found = list(look_at_all())
+    for line in found:
+        click.echo(f"{line.verdict:<8} {line.text}")
+    missing = sum(line.verdict == "MISSING" for line in found)
+    if missing:
+        click.echo(f"\n{missing} missing. Do not rely on this installation yet.")
+        raise SystemExit(1)
+    click.echo("\nNothing is missing that this host can see.")
+
+
+def look_at_all() -> Iterator[Line]:
+    """Files, people, keys, secrets, store, in this order."""
+    settings = load_settings()
+    try:
+        configuration = load_all(settings)
+    except ConfigError as wrong:
+        yield Line("MISSING", str(wrong))
+        return
+    yield Line("ok", f"estate, endpoints and policy fit together ({len(configuration.estate.pair)} pair(s))")
+    yield from people_lines(configuration.policy)
+    yield from secret_lines(settings, configuration.policy, configuration.endpoints.references)
+    yield from seed_lines(settings.state / "seeds", configuration.policy)
+    yield from store_lines(settings)
+
+
+def people_lines(policy: Policy) -> Iterator[Line]:
+    """Whether enough people can approve, and who looks like a desk instead of a person."""
+    approvers = policy.holders("approve")
+    need = max(LEAST_APPROVERS, policy.quorum)
+    names = ", ".join(p.name for p in approvers) or "nobody"
+    if len(approvers) < need:
+        yield Line("MISSING", f"{need} persons who may approve, so that any asker leaves two; there are: {names}")
+    else:
+        yield Line("ok", f"{len(approvers)} persons may approve: {names}")
+    for role, why in (("declare", "nobody could start"), ("operate", "nobody could run a step again")):
+        if not policy.holders(role):  # type: ignore[arg-type]
+            yield Line("MISSING", f"a person with the role {role}: without one, {why}")
+    for one in policy.persons:
+        if one.shared or one.id in SHARED_NAMES or one.name.casefold() in SHARED_NAMES:
+            yield Line("warn", f"{one.name} looks like a shared account; a shared account may only watch")
+        elif one.may("approve") and not one.mobile:
+            yield Line("warn", f"{one.name} may approve and has no mobile number for the others to call")
+
+
+def secret_lines(settings: Settings, policy: Policy, references: tuple[str, ...]) -> Iterator[Line]:
+    """Whether each secret that is named by reference is here. Values are never shown."""
+    wanted = [("Slack bot token", bool(settings.slack_bot_token), "SLACK_BOT_TOKEN")]
+    delivery = settings.slack_signing_secret if settings.http_listen else settings.slack_app_token
+    wanted.append(
+        ("Slack delivery", bool(delivery), "SLACK_SIGNING_SECRET" if settings.http_listen else "SLACK_APP_TOKEN")
+    )
+    for what, there, name in wanted:
+        yield (
+            Line("ok", f"{what} is set") if there else Line("warn", f"{name} is not set here; the bot's host needs it")
+        )
+    for reference in references:
+        try:
+            settings.credential(reference)
+            yield Line("ok", f"credential {reference} is set")
+        except ConfigError as wrong:
+            yield Line("warn", f"{wrong} (workers' hosts need it)")
+    for reference in filter(
+        None, (policy.pager.url if policy.pager else "", policy.mail.credential if policy.mail else "")
+    ):
+        try:
+            settings.secret(reference)
+        except ConfigError as wrong:
+            yield Line("MISSING", str(wrong))
+
+
+def seed_lines(directory: Path, policy: Policy) -> Iterator[Line]:
+    """Who could approve in a terminal on this host."""
+    seeds = Seeds(directory)
+    enrolled = [p.name for p in policy.holders("approve") if p.id in seeds]
+    if len(enrolled) < 2:
+        yield Line(
+            "warn",
+            f"for the day Slack is down two approvers need one-time codes here; enrolled: {enrolled or 'nobody'}",
+        )
+    else:
+        yield Line("ok", f"one-time codes here: {', '.join(enrolled)}")
+
+
+def store_lines(settings: Settings) -> Iterator[Line]:
+    """Whether the store answers and would keep what it acknowledges; whose accounts Slack last called inactive."""
+    try:
+        journal, keys = open_journal_of(settings, None)
+        offset = abs(journal.clock_offset_ms())
+        yield Line("ok", f"store answers; {len(keys)} writers known")
+        if offset > 30_000:
+            yield Line(
+                "MISSING", f"clock: {offset / 1000:.0f} s off the store; above 30 s this host neither approves nor acts"
+            )
+        elif offset > 2_000:
+            yield Line("warn", f"clock: {offset / 1000:.1f} s off the store")
+        policy = load_policy(settings.policy)
+        looked = Register(journal).last_look(now())
+        for one in policy.persons:
+            for slack in one.slack:
+                account = looked.get(f"{slack.team}/{slack.user}")
+                trouble = account_trouble(policy, account) if account else None
+                if trouble is not None:
+                    yield Line("warn", f"{one.name}: at the last look at Slack: {trouble[1]}")
+    except (JournalError, KeyTrouble) as trouble_text:
+        yield Line("MISSING", str(trouble_text))
