@@ -127,7 +127,7 @@ def look_at_all() -> Iterator[Line]:
         return
     yield Line("ok", f"estate, endpoints and policy fit together ({len(configuration.estate.pair)} pair(s))")
     yield from people_lines(configuration.policy)
-    yield from secret_lines(settings, configuration.policy, configuration.endpoints.credentials)
+    yield from secret_lines(settings, configuration.policy, configuration.endpoints.credentials())
     yield from seed_lines(settings.state / "seeds", configuration.policy)
     yield from store_lines(settings)
 
