@@ -140,12 +140,12 @@ class Play:
 
     def calls(self) -> list[dict[str, Any]]:
         """Every state-changing call as the servers saw it, in order."""
-        hosts = [name for name in self.place["controls"] if name in ("london", "leeds", "dns1", "dns2")]
+        hosts = list(self.place["controls"])
         found = [
-            {"host": entry["host"], "at": entry["at"], "call": entry["literal"]}
+            {"host": entry["host"], "at": entry["at"], "call": entry["text"], "outcome": entry["outcome"]}
             for host in hosts
             for entry in self.control(host, "log")
-            if entry["changing"]
+            if entry["changes"]
         ]
         return sorted(found, key=lambda entry: entry["at"])
 
@@ -163,15 +163,14 @@ class Play:
 
     def lose_london(self) -> None:
         self.seen.stage("London loses its power: fe1 and dns1 fall silent")
-        for host in ("london", "dns1"):
-            self.control(host, "plug", up=False)
+        self.control("london", "plug", up=False)
         if self.spoil == "sites":
             self.seen.stage("spoiled: Leeds falls silent too")
             self.control("leeds", "plug", up=False)
         if self.spoil == "dns":
             self.seen.stage("spoiled: dns2 answers no questions")
             self.control("dns2", "fault", kind="dns_silent")
-        self.control("leeds", "fault", kind="red", cmdlet="Invoke-CsPoolFailOver", when="midway")
+        self.control("leeds", "fault", kind="red", cmdlet="Invoke-CsPoolFailOver", when="begin")
 
     def declare(self) -> Seen:
         since = (datetime.now(UTC) - timedelta(minutes=4)).strftime("%H:%M")

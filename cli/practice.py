@@ -151,7 +151,8 @@ def rehearse(out: Path, durations: str, settings: dict[str, str], say: Callable[
         stage.sites(durations)
         slack = stage.slack(out / "estate" / "controls.json")
         stage.product(slack)
-        controls = json.loads((out / "estate" / "controls.json").read_text("utf-8"))
+        estate = json.loads((out / "estate" / "estate.json").read_text("utf-8"))
+        controls = {name: member["control"] for name, member in estate.items()}
         rehearsal = Rehearsal(out, slack["page_url"], stage.env, controls, stage.keys, supervisor.pids())
         rehearsal.write()
         stopping = threading.Event()
