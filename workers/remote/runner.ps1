@@ -23,7 +23,7 @@ $lyncDrWire = @{
   call = ''
   want = @()
   errors = 0
-  count = 0
+  made = 0
 }
 
 # Writes one frame. Never throws: an exception here would land in the cmdlet's own pipeline.
@@ -93,7 +93,7 @@ function Add-LyncDrProperty {
 
 function Send-LyncDrOutput {
   param($Item)
-  $lyncDrWire.count++
+  $lyncDrWire.made++
   if ($lyncDrWire.want -contains '@count') { return }
   $row = @{}
   foreach ($path in $lyncDrWire.want) {
@@ -159,7 +159,7 @@ foreach ($lyncDrCall in $lyncDrWork.calls) {
   $lyncDrWire.call = [string]$lyncDrCall.id
   $lyncDrWire.want = @($lyncDrCall.want)
   $lyncDrWire.errors = 0
-  $lyncDrWire.count = 0
+  $lyncDrWire.made = 0
   $lyncDrCut = $false
   $lyncDrWatch = [Diagnostics.Stopwatch]::StartNew()
   $lyncDrParams = @{}
@@ -181,7 +181,7 @@ foreach ($lyncDrCall in $lyncDrWork.calls) {
   Send-LyncDrFrame 'result' @{
     call = $lyncDrWire.call
     errors = $lyncDrWire.errors
-    count = $lyncDrWire.count
+    count = $lyncDrWire.made
     terminated = $lyncDrCut
     ms = $lyncDrWatch.ElapsedMilliseconds
   }

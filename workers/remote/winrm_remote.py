@@ -172,6 +172,9 @@ class WinRmRemote:
             launch = prepare(run, calls)
         except CannotBeSent as error:
             return tuple(Refused(f"{error} Nothing was run.", "configuration") for _ in calls)
+        if looks:
+            # What has come by then is handed over within the caller's budget, not just after it.
+            deadline = Deadline(deadline.at - min(0.3, deadline.limit_s / 20), deadline.limit_s)
         gathering = Gathering(host, launch.nonce, calls, self._redactor, looks=looks)
         talk = _Talk(endpoint, launch, deadline, self._patience, self._lines, looks=looks)
         talk.start()
