@@ -377,10 +377,21 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         ("Test-CsRegistration",),
         KnownFailure(
             code="NO_TEST_USER",
-            pattern=r"no test user assigned for \[?(?P<pool>[^\].]+)",
+            pattern=r"no test user assigned for \[?(?P<pool>[^\]]+?)\]?\.",
             means="no health-monitoring user is configured for {pool}, so sign-in cannot be proven by itself",
             do="let a person sign in; afterwards run New-CsHealthMonitoringConfiguration",
             repeat="no",
+            source="Lync Server 2013 documentation, Testing user log on",
+        ),
+    ),
+    (
+        ("Test-CsRegistration",),
+        KnownFailure(
+            code="NO_CLUSTER",
+            pattern=r"No matching cluster found in topology",
+            means="the pool's name is not in the topology, or the topology could not be read",
+            do="check the pool's name in the estate file, and whether the CMS is up",
+            repeat="safe",
             source="Lync Server 2013 documentation, Testing user log on",
         ),
     ),
@@ -414,7 +425,6 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
                 r"(?:cannot|can't|could not|unable to|failed to|not) .{0,60}?"
                 r"(?:Central Management (?:Store|Server|Database)|CMS\b|configuration store)"
                 r"|Central Management.{0,60}?(?:unavailable|not available|cannot be|unreachable)"
-                r"|No matching cluster found in topology"
             ),
             means="the Central Management Store did not answer, and this cmdlet needs it",
             do="bring the CMS up on the partner first",

@@ -568,9 +568,9 @@ _READERS: Mapping[str, Callable[[Estate, CallLook, CallAnswer], dict[str, FactVa
 
 
 _TITLES = (
-    (r"cms\.scp", "where Active Directory says the CMS is"),
+    (r"cms\.scp", "the CMS by Active Directory"),
     (r"cms\.master", "the active CMS master"),
-    (r"cms\.service", "where the topology says the CMS is active"),
+    (r"cms\.service", "the active CMS by the topology"),
     (r"cms\.connection", "the CMS this server uses"),
     (r"pool_state\.(.+)", "PoolState of {0}"),
     (r"backup_pool\.(.+)", "the backup pool of {0}"),

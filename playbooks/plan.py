@@ -43,7 +43,17 @@ class Predicate(Frozen):
         if self.op in ("all", "any"):
             return (" and " if self.op == "all" else " or ").join(part.words for part in self.of)
         if self.op == "not":
-            return f"not ({self.of[0].words})"
+            inner = self.of[0].words
+            return inner.replace(" answers ", " does not answer ") if " answers " in inner else f"not: {inner}"
+        if self.fact.startswith("answers.") and self.values == (True,):
+            return title(self.fact).removeprefix("whether ")
+        if self.fact.startswith("services") and self.op == "within":
+            host = self.fact.partition(".")[2]
+            return (
+                f"nothing but {', '.join(map(str, self.values))} is stopped on {host}"
+                if self.values
+                else (f"no service that the plan needs is stopped on {host}")
+            )
         values = [{True: "yes", False: "no"}.get(v, str(v)) if isinstance(v, bool) else str(v) for v in self.values]
         listed, either = ", ".join(values) or "nothing", " or ".join(values)
         verb = {
