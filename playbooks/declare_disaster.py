@@ -15,7 +15,7 @@ from typing import Literal
 
 from playbooks import facts as look
 from playbooks.catalogue import call
-from playbooks.estate import DnsRecord, DnsServer, EdgePool, Estate, Pair, Pool, Timing
+from playbooks.estate import DnsRecord, DnsServer, EdgePool, Estate, Pair, Pool, Timing, is_fqdn, is_ipv4
 from playbooks.facts import HERE, NONE, RUNNING_PLAINLY, Facts, Known, backup_faults
 from playbooks.plan import (
     Assumption,
@@ -305,7 +305,7 @@ def _pool(case: _Case, already: list[str]) -> Iterable[Step]:
 
 def _reachable(case: _Case) -> tuple[DnsServer, ...]:
     """DNS servers worth planning for, those of the surviving site first: the door is open and a name was answered."""
-    named = [s for s in case.estate.dns_server if any(_values(case, r, s) is not None for r in _records(case))]
+    named = [s for s in case.estate.dns_server if any(_answered(case, r, s) is not None for r in _records(case))]
     up = [s for s in named if case.facts.value(f"answers.{s.name}.{HERE}") is not False]
     return tuple(sorted(up, key=lambda s: s.site != case.heir.site))
 
@@ -314,8 +314,19 @@ def _records(case: _Case) -> tuple[DnsRecord, ...]:
     return case.estate.records_of(case.pair)
 
 
-def _values(case: _Case, record: DnsRecord, server: DnsServer) -> tuple[str, ...] | None:
+def _answered(case: _Case, record: DnsRecord, server: DnsServer) -> tuple[str, ...] | None:
     return case.facts.names(f"dns.{record.key}.{server.name}")
+
+
+def _values(case: _Case, record: DnsRecord, server: DnsServer) -> tuple[str, ...] | None:
+    """What the name holds there; None when it is unknown, or when no call could express it."""
+    held = _answered(case, record, server)
+    fits = is_ipv4 if record.type == "A" else is_fqdn
+    return held if held is not None and all(fits(v) for v in held) else None
+
+
+def _why_unread(case: _Case, record: DnsRecord, server: DnsServer) -> str:
+    return case.facts.why(f"dns.{record.key}.{server.name}") or "it holds values of another kind"
 
 
 def _dns(case: _Case, already: list[str], left_out: list[str]) -> Iterable[Step]:
@@ -330,7 +341,7 @@ def _dns(case: _Case, already: list[str], left_out: list[str]) -> Iterable[Step]
         for server in (s for s in servers if s in case.estate.servers_of(record)):
             held = _values(case, record, server)
             if held is None:
-                why = case.facts.why(f"dns.{record.key}.{server.name}")
+                why = _why_unread(case, record, server)
                 left_out.append(f"{record.fqdn} on {server.name} could not be read ({why}): change it by hand.")
                 continue
             right.append((record, server))

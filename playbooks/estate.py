@@ -48,11 +48,18 @@ def _short(text: str) -> str:
     return text
 
 
-def _ipv4(text: str) -> str:
+def is_ipv4(text: str) -> bool:
+    """Whether ``text`` is an IPv4 address in its usual form."""
     try:
-        return str(ipaddress.IPv4Address(text))
+        return str(ipaddress.IPv4Address(text)) == text
     except ValueError:
-        raise ValueError(f"expected an IPv4 address such as 10.0.0.5, found {text!r}") from None
+        return False
+
+
+def _ipv4(text: str) -> str:
+    if not is_ipv4(text):
+        raise ValueError(f"expected an IPv4 address such as 10.0.0.5, found {text!r}")
+    return text
 
 
 def _sip(text: str) -> str:
