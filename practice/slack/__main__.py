@@ -24,6 +24,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--controls", type=Path, metavar="FILE", help="practice controls: JSON, name to URL")
     parser.add_argument("--rates", choices=("strict", "off"), default="strict", help="Slack's rate limits")
     parser.add_argument("--ack-seconds", type=float, default=3.0, help="how long an acknowledgement may take")
+    parser.add_argument("--trigger-seconds", type=float, default=3.0, help="how long a trigger id opens a dialog")
     parser.add_argument(
         "--retries", default="0,60,300", help="seconds between deliveries of an event nobody acknowledged"
     )
@@ -49,6 +50,7 @@ async def run(options: argparse.Namespace) -> None:
         api_port=options.api_port,
         rates=options.rates == "strict",
         ack_seconds=options.ack_seconds,
+        trigger_seconds=options.trigger_seconds,
         retries=tuple(float(one) for one in options.retries.split(",") if one),
         controls=options.controls,
     )

@@ -115,12 +115,14 @@ class Admin:
         self.space.changed()
         return {"channel": self.space.channels[ident].model_dump()}
 
-    def app(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Change an installed app: its scopes, mode, request URL, or revoke its tokens."""
+    async def app(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Change an installed app: scopes, mode, request URL (verified with a challenge), or revoke its tokens."""
         ident = str(order.get("id") or self.space.world.apps[0].id)
         before = self.space.apps[ident]
-        self.space.apps[ident] = type(before).model_validate(before.model_dump() | order)
-        return {"app": self.space.apps[ident].model_dump(exclude={"bot_token", "app_token", "signing_secret"})}
+        app = self.space.apps[ident] = type(before).model_validate(before.model_dump() | order)
+        shown = app.model_dump(exclude={"bot_token", "app_token", "signing_secret"})
+        verified = await self.deliveries.verify_url(app) if app.mode == "http" else None
+        return {"app": shown, "verified": verified}
 
     async def forge(self, order: Forgery) -> dict[str, Any]:
         """Deliver what was ordered and answer with each acknowledgement."""

@@ -28,7 +28,6 @@ from .world import App
 
 SOCKETS = 10
 TICKET_SECONDS = 30.0
-HTTP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -245,18 +244,32 @@ class Deliveries:
         headers = {"Content-Type": content_type, **signature(app.signing_secret, body)}
         if attempt:
             headers |= {"X-Slack-Retry-Num": str(attempt), "X-Slack-Retry-Reason": reason}
-        limit = aiohttp.ClientTimeout(total=self.ack_seconds)
         try:
-            async with aiohttp.ClientSession(timeout=limit) as session:
-                async with session.post(app.request_url, data=body, headers=headers) as response:
-                    raw = await response.text()
-                    if response.status != 200:
-                        return Ack(False, _ms(began), f"http_{response.status}")
-                    return Ack(True, _ms(began), answer=_http_answer(raw))
+            status, raw = await self._post(app.request_url, body, headers)
         except TimeoutError:
             return Ack(False, _ms(began), "operation_timeout")
         except aiohttp.ClientError:
             return Ack(False, _ms(began), "dispatch_failed")
+        if status != 200:
+            return Ack(False, _ms(began), f"http_{status}")
+        return Ack(True, _ms(began), answer=_http_answer(raw))
+
+    async def _post(self, url: str, body: str, headers: dict[str, str]) -> tuple[int, str]:
+        limit = aiohttp.ClientTimeout(total=self.ack_seconds)
+        async with aiohttp.ClientSession(timeout=limit) as session:
+            async with session.post(url, data=body, headers=headers) as response:
+                return response.status, await response.text()
+
+    async def verify_url(self, app: App) -> bool:
+        """Ask the app's address to repeat a challenge, as Slack does when a request URL is saved."""
+        challenge = secrets.token_hex(20)
+        body = json.dumps({"token": "practice", "challenge": challenge, "type": "url_verification"})
+        headers = {"Content-Type": "application/json", **signature(app.signing_secret, body)}
+        try:
+            status, raw = await self._post(app.request_url, body, headers)
+        except (TimeoutError, aiohttp.ClientError):
+            return False
+        return status == 200 and challenge in raw
 
     async def again(self, envelope_id: str, new_envelope: bool, times: int) -> list[Ack]:
         """Deliver a payload of the past once more, ``times`` times at the same moment (for attack tests)."""

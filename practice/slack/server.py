@@ -41,6 +41,7 @@ class Settings:
     api_port: int = 0
     rates: bool = True
     ack_seconds: float = 3.0
+    trigger_seconds: float = 3.0
     retries: tuple[float, ...] = (0, 60, 300)
     controls: Path | None = None
 
@@ -72,7 +73,7 @@ class Practice:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.space = Workspace(settings.world, Rates(enabled=settings.rates))
+        self.space = Workspace(settings.world, Rates(enabled=settings.rates), settings.trigger_seconds)
         self.faults = Faults()
         self.deliveries = Deliveries(self.space, self.faults, settings.ack_seconds, settings.retries)
         self.api = WebApi(self.space, self.deliveries, self.faults)
@@ -288,7 +289,7 @@ class Practice:
         return self._done(self.admin.channel(await _data(request)))
 
     async def _admin_app(self, request: web.Request) -> web.Response:
-        return self._done(self.admin.app(await _data(request)))
+        return self._done(await self.admin.app(await _data(request)))
 
     async def _admin_forge(self, request: web.Request) -> web.Response:
         return self._done(await self.admin.forge(await _order(request, Forgery)))

@@ -111,8 +111,9 @@ class Workspace:
     ``changed()`` raises the change number that every waiting reader (page or test) is waiting on.
     """
 
-    def __init__(self, world: World, rates: Rates) -> None:
+    def __init__(self, world: World, rates: Rates, trigger_seconds: float = TRIGGER_SECONDS) -> None:
         self.world = world
+        self.trigger_seconds = trigger_seconds
         self.rates = rates
         self.members: dict[str, Member] = {m.id: m for m in world.members}
         self.channels: dict[str, Channel] = {c.id: c for c in world.channels}
@@ -310,7 +311,7 @@ class Workspace:
     def new_trigger(self, user: str, app_id: str, channel: str = "") -> str:
         """Hand out a trigger id for one modal within three seconds."""
         ident = f"{time.time_ns() // 1_000_000}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
-        self.triggers[ident] = Trigger(user, app_id, time.monotonic() + TRIGGER_SECONDS, channel=channel)
+        self.triggers[ident] = Trigger(user, app_id, time.monotonic() + self.trigger_seconds, channel=channel)
         return ident
 
     def spend_trigger(self, ident: str, app_id: str) -> Trigger:

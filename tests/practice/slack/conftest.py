@@ -47,6 +47,11 @@ class Workspace:
         except urllib.error.HTTPError as no:
             return {"status": no.code, **json.load(no)}
 
+    def read(self, path: str) -> bytes:
+        """Fetch a file as the person's browser would."""
+        with urllib.request.urlopen(self.ready["page_url"].rstrip("/") + path, timeout=20) as answer:
+            return bytes(answer.read())
+
     def person(self, user: str, act: str, **body: Any) -> dict[str, Any]:
         return self.call(f"/person/{user}/{act}", body)
 
