@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from incident.events import Actor, Exported
+from incident.events import Actor, Exported, TextStated
 from incident.journal import REGISTER, Journal, Moved, NotStored
 from incident.keys import Keys, Writer
-from incident.trailer import write_trailer
+from incident.trailer import Text, write_trailer
 
 _TRIES: Final = 20
 
@@ -31,10 +31,21 @@ def export_jsonl(journal: Journal, incident: str, *, writer: Writer, keys: Keys,
         closed=any(record.kind == "closed" for record in records),
         register=None if incident == REGISTER else journal.head(REGISTER),
         signers=signers,
+        texts=_in_force(journal, records[-1].at),
         writer=writer,
         now=writer.now(),
     )
     return b"".join([record.line for record in records]) + trailer
+
+
+def _in_force(journal: Journal, at: str) -> list[Text]:
+    """The last text of each kind that was stated by then; where none was, the first stated after."""
+    stated: dict[str, TextStated] = {}
+    for record in journal.read(REGISTER):
+        event = record.event
+        if isinstance(event, TextStated) and (record.at <= at or event.what not in stated):
+            stated[event.what] = event
+    return [Text(what=event.what, digest=event.digest, text=event.text) for _, event in sorted(stated.items())]
 
 
 def _note_export(journal: Journal, incident: str, head: str, actor: Actor | None) -> None:

@@ -211,7 +211,7 @@ class Journal(Protocol):
         take: Sequence[str] = (),
         give: Sequence[str] = (),
     ) -> Head:
-        """Appends all events or none, if the head is still `at`.
+        """Appends all events or none, if the head is still `at`. Without events it only takes and gives holds.
 
         `epoch` is the hand's: with a `HandTaken` among the events it must be the next one, otherwise the present
         one, or `Fenced`. `take` claims estate-wide holds for this incident in the same stroke, or `HeldBy`;

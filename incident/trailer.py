@@ -2,8 +2,9 @@
 
 The line is the RFC 8785 form of ``{"h":…,"s":…,"t":{…}}`` plus one LF, where ``h`` and ``s`` are made over ``t`` as a
 record's are over ``r``. ``t`` says how many records there are, the last one's hash, whether the incident was open or
-closed, where the register stood, who exported when, and the public keys of everybody who signed. Those keys let a
-file be checked by itself; that they are the right keys only a keys directory from elsewhere can say.
+closed, where the register stood, who exported when, the policy and estate in force, and the public keys of everybody
+who signed. Those keys let a file be checked by itself; that they are the right ones only a keys directory from
+elsewhere can say.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -39,6 +41,16 @@ class RegisterHead(BaseModel):
     head: Hex64
 
 
+class Text(BaseModel):
+    """A text that was in force, as the register has it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    what: Literal["policy", "estate"]
+    digest: str
+    text: str
+
+
 class Trailer(BaseModel):
     """The content of the last line."""
 
@@ -53,6 +65,8 @@ class Trailer(BaseModel):
     at: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
     by: Name
     signers: list[PublicKeyFile]
+    texts: list[Text]
+    """Policy and estate as stated last before the end of the record: what an auditor judges the approvals by."""
 
     def keys(self) -> Keys:
         """The public keys the file itself names. Raises `BadLine` where one is none."""
@@ -66,7 +80,14 @@ class Trailer(BaseModel):
 
 
 def write_trailer(
-    head: Head, *, closed: bool, register: Head | None, signers: Keys, writer: Writer, now: datetime
+    head: Head,
+    *,
+    closed: bool,
+    register: Head | None,
+    signers: Keys,
+    texts: Sequence[Text],
+    writer: Writer,
+    now: datetime,
 ) -> bytes:
     """The trailer line for an export that ends at `head`."""
     named = {**signers, writer.name: writer.public}
@@ -79,6 +100,7 @@ def write_trailer(
         at=format_time(now),
         by=writer.name,
         signers=[_file(named[name]) for name in sorted(named)],
+        texts=list(texts),
     )
     inner = canonical(trailer.model_dump(mode="json"))
     h = hashlib.sha256(inner).digest()

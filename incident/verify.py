@@ -61,6 +61,8 @@ class Verdict:
     """The last record whose hash somebody holds elsewhere; None when no anchor was given."""
     findings: list[Finding] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    """Policy and estate in force, as the trailer has them; empty without a trailer."""
 
     @property
     def exit_code(self) -> int:
@@ -258,6 +260,7 @@ def _compare(verdict: Verdict, trailer: Trailer) -> None:
         )
     elif trailer.head != verdict.head:
         verdict.add("chain", verdict.count, f"Record {verdict.count}: It is not the last one the trailer promises.")
+    verdict.texts = {text.what: text.text for text in trailer.texts}
     if trailer.state != verdict.state:
         verdict.add("chain", None, f"The trailer calls the incident {trailer.state}, and by its records it is not.")
 

@@ -293,7 +293,7 @@ class RedisStore:
         if word == "STORED":
             return Stored()
         if word == "MOVED":
-            if uncertain and all(self._stands(part) for part in batch.parts):
+            if uncertain and _leaves_lines(batch) and all(self._stands(part) for part in batch.parts):
                 return Stored()
             return HeadMoved(rest[0], int(rest[1]))
         if word == "FENCED":
@@ -345,6 +345,11 @@ class RedisStore:
         except RedisError as bad:
             raise Unreachable(trouble(bad, self._where)) from None
         return next(iter(_text(answer).values()), None)
+
+
+def _leaves_lines(batch: Batch) -> bool:
+    """Whether a batch can be known again by what it leaves; holds alone leave nothing, and may be repeated."""
+    return all(part.lines for part in batch.parts)
 
 
 def _instructions(batch: Batch) -> str:

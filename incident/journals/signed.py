@@ -67,7 +67,8 @@ class _Written:
     @property
     def part(self) -> Part:
         lines = tuple(record.line for record in self.records)
-        return Part(self.at.incident, self.at.seq, self.at.h, lines, self.records[-1].h)
+        new_h = self.records[-1].h if self.records else self.at.h
+        return Part(self.at.incident, self.at.seq, self.at.h, lines, new_h)
 
 
 class SignedJournal:
@@ -129,7 +130,7 @@ class SignedJournal:
         give: Sequence[str] = (),
     ) -> Head:
         """See `Journal.append`."""
-        if not events:
+        if not events and not take and not give:
             return at
         closing = _closes(events)
         with self._locked(at.incident, *((REGISTER,) if closing else ())):

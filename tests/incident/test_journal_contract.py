@@ -200,7 +200,12 @@ def test_holds_are_for_the_whole_estate(kept: tuple[Any, Make]) -> None:
         hand.append(two, [hand_taken()], epoch=1, take=["edge:edge1", "cms"])
     assert (held.value.hold, held.value.by) == ("cms", A)
     assert dict(bot.holds()) == {"cms": A, "pool:fe1": A}
-    hand.append(one, [intent()], epoch=1, take=["cms"], give=["cms", "edge:edge1"])
+    silent = bot.last_bell()
+    assert hand.append(one, [], epoch=1, give=["cms", "edge:edge1"]) == one
+    assert [(bell.incident, bell.seq) for bell in bot.bells(silent, 5)] == [(A, 2)]
+    with pytest.raises(Fenced):
+        hand.append(one, [], epoch=2, take=["cms"])
+    hand.append(one, [intent()], epoch=1, take=["cms"], give=["cms"])
     two = hand.append(two, [hand_taken()], epoch=1, take=["cms"])
     bot.read(B)
     bot.append(two, [closed()])

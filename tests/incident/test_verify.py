@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incident import standalone_verify
-from incident.events import Event, event_classes
+from incident.events import Event, TextStated, event_classes
 from incident.export import export_jsonl
 from incident.journal import REGISTER
 from incident.journals.memory import MemoryStore
@@ -271,6 +271,14 @@ def test_by_the_formulas_of_the_standard_alone(tmp_path: Path) -> None:
     assert run("--nonsense").returncode == 5
     with pytest.raises(CannotCheck, match="cannot be read"):
         verify_file(tmp_path / "nothing.jsonl")
+
+
+def test_the_trailer_carries_the_policy_that_was_in_force() -> None:
+    bot = in_memory()
+    for text in ("quorum = 2", "quorum = 3"):
+        bot.append(bot.head(REGISTER), [TextStated(what="policy", digest="c" * 64, text=text)])
+    bot.append(bot.head(A), [closed()])
+    assert verify_export(exported(bot), keys=KEYS).texts == {"policy": "quorum = 3"}
 
 
 def test_the_trailer_says_where_the_register_stood_and_who_exported() -> None:
