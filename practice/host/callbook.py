@@ -21,10 +21,10 @@ class Entry:
     number: int
     host: str
     at: str
-    literal: str
+    text: str
     cmdlet: str = ""
     params: list[list[Any]] = field(default_factory=list)
-    changing: bool = False
+    changes: bool = False
     run: str = ""
     call: str = ""
     outcome: str = "running"

@@ -316,8 +316,7 @@ class Practice:
         if not self.settings.controls or not self.settings.controls.is_file():
             return {}
         data = json.loads(self.settings.controls.read_text())
-        # A bare address is where a process takes orders, for programs; only what has a label is a button.
-        return {name: one for name, one in data.items() if isinstance(one, dict)}
+        return {name: {"url": one} if isinstance(one, str) else one for name, one in data.items()}
 
     async def _controls(self, request: web.Request) -> web.Response:
         shown = [

@@ -1,0 +1,291 @@
+"""The approval card, in the channel and in each approver's direct message, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from bot.draw import story, untrusted
+from bot.draw.post import GREEN, Bold, Json, Line, Post, actions, bar, button, confirm, header, lines, post
+from bot.draw.reader import Reader, span, thousands
+from incident.state import Incident, Request
+
+DIGEST_SHOWN: Final = 16
+"""Characters of the digest that a button carries; the journal has it whole."""
+_ORDINAL: Final = ("", "first", "second", "third", "fourth", "next")
+_MARK: Final = {"red": "⛔", "amber": "⚠️", "green": "✅"}
+
+
+def button_value(state: Incident, request: Request) -> str:
+    """What an approval button carries: incident, request, nonce and digest. Everything else is looked up."""
+    return "|".join(("v1", state.id, str(request.number), request.nonce, request.digest[:DIGEST_SHOWN]))
+
+
+def card(state: Incident, request: Request, reader: Reader, looked: datetime | None = None) -> Post:
+    """The card as it stands: open with its buttons, or what became of it. `looked`: the last look, where that is
+    later than the recorded one."""
+    if request.state == "open" and not state.closed:
+        return _open(state, request, reader, looked)
+    return _over(state, request, reader)
+
+
+def _open(state: Incident, request: Request, reader: Reader, looked: datetime | None) -> Post:
+    d, planned = state.declared, state.planned
+    red = request.level == "red"
+    top: list[Line] = [Bold(f"⛔ {red_line(state)}")] if red else []
+    if planned and planned.difference:
+        top += [Bold("Changed since the last card:"), *(f"± {untrusted.line(t, 200)}" for t in planned.difference)]
+    top.append(f"{thousands(d.users)} users are moved to {d.partner} now.")
+    top += _loss(state, reader)
+    top.append("Undo: failback, 25–60 min, another day.")
+    blocks: list[Json] = [
+        header(f"APPROVE? · {story.way(state)}"),
+        lines(top),
+        lines(_evidence(state, reader, looked)),
+        lines(_will_run(state)),
+        lines(_asked(state, request, reader)),
+    ]
+    blocks += actions(f"card.{request.number}", *_buttons(state, request, reader))
+    blocks.append(lines("No change 5 s after your tap? Tap again.", "It cannot start twice."))
+    doubt = f" {red_line(state)}" if red else ""
+    push = (
+        f"APPROVE? Fail over {story.pool_at(state)} to {d.partner} {d.partner_site}, {thousands(d.users)} users."
+        f"{doubt} "
+        f"Asked by {reader.name(request.asker)} {reader.minute(state.clocks.t1)}. Nothing runs until you tap. "
+        f"Plan: {' '.join(planned.words) if planned else ''}. Code {request.short}. "
+        f"Expires {reader.clock(request.expires)}, deadline {reader.clock(story.deadline(state))} {reader.zone}."
+    )
+    return post("card", push, blocks)
+
+
+def red_line(state: Incident) -> str:
+    """Why this card has friction: the red warning of the plan."""
+    found = next((w for w in (state.planned.warnings if state.planned else ()) if w.get("level") == "red"), None)
+    return untrusted.line(str(found.get("text", "")), 200) if found else "Something does not look like a lost site."
+
+
+def _loss(state: Incident, reader: Reader) -> list[Line]:
+    rpo = state.planned.rpo_s if state.planned else None
+    if rpo is None:
+        return ["Lost: contacts and meetings changed since the last good backup; when that was is not known."]
+    good = state.survey.ended - timedelta(seconds=rpo) if state.survey else None
+    seen = f"; backup good {reader.minute(good)}" if good else ""
+    return [f"Lost: about {max(1, round(rpo / 60))} min of contacts and meetings (estimate{seen})."]
+
+
+def _evidence(state: Incident, reader: Reader, looked: datetime | None) -> list[Line]:
+    """What was looked at and when; what is as wished, then what is not."""
+    found: list[Line] = []
+    if state.survey:
+        last = max(state.survey.ended, looked or state.survey.ended)
+        again = ", unchanged" if looked and looked > state.survey.ended else ""
+        found.append(f"Looked {reader.stamp(last)}{again}")
+    for one in _seen(state):
+        found.append(f"{_MARK.get(str(one.get('level')), '•')} {untrusted.line(str(one.get('text', '')), 200)}")
+        if todo := str(one.get("todo", "")).strip():
+            found.append(f"     {untrusted.line(todo, 200)}")
+    return found
+
+
+def _seen(state: Incident) -> list[dict[str, Any]]:
+    """What speaks for the plan, then what does not; read from the facts of the last look and the plan's warnings."""
+    planned = state.planned
+    if planned is None:
+        return []
+    good = [{"level": "green", "text": text} for text in _good(state)]
+    left = [{"level": "amber", "text": f"Left out: {t}"} for t in planned.plan.get("left_out", ())]
+    return [*good, *(dict(w) for w in planned.warnings), *left]
+
+
+def _good(state: Incident) -> Iterator[str]:
+    """Facts that are as wished. What is unknown is not claimed; the plan's warnings name it."""
+    lost, heir = state.declared.pool, state.declared.partner
+    facts = state.survey.facts if state.survey else {}
+    answers = [story.fact_value(state, f) for f in facts if f.startswith(f"answers.{lost}.")]
+    known = [a for a in answers if a is not None]
+    if known and not any(known):
+        places = f"{len(known)} of {len(answers)} places" if len(answers) > 1 else "1 place"
+        yield f"{lost} dead from {places}"
+    stands = story.fact_value(state, f"pool_state.{heir}")
+    stopped = story.fact_value(state, f"services.{heir}")
+    if stands in ("Active", "FailedBack"):
+        yield f"{heir} {'healthy, ' if stopped == [] else ''}not failed over"
+    good_at = story.fact_value(state, f"backup_good_at.{lost}")
+    if isinstance(good_at, str) and not any(
+        str(w.get("text", "")).lower().find("backup") >= 0 for w in (state.planned.warnings if state.planned else ())
+    ):
+        yield "Backup was steady"
+    for text in state.planned.plan.get("already", ()) if state.planned else ():
+        yield f"Already so: {text}"
+
+
+def _will_run(state: Incident) -> list[Line]:
+    found: list[Line] = []
+    total = [story.usual(s) for s in story.steps_of(state)]
+    known = [u for u in total if u]
+    about = f", usually {story.usual_words(sum(u[0] for u in known), sum(u[1] for u in known))}" if known else ""
+    found.append(f"Will run{about}")
+    for row in story.rows(state):
+        found.append(f"{row.number} {row.title}")
+        if any(s.plan.get("effect") == "once" for s in row.steps):
+            found.append("  (cannot be stopped once begun)")
+    found.append("Run inline: not crash-safe. A line lost")
+    found.append("  mid-step means two persons decide.")
+    return found
+
+
+def _asked(state: Incident, request: Request, reader: Reader) -> list[Line]:
+    reason = quoted(state.declared.reason)
+    found: list[Line] = [f"Asked: {reader.name(request.asker)} {reader.clock(state.clocks.t1)} {reason}".rstrip()]
+    if state.planned:
+        found.append(f"Plan: {' '.join(state.planned.words)}")
+    found.append(f"Code: {request.short}")
+    found.append(f"Expires {reader.clock(request.expires)} · Deadline {reader.clock(story.deadline(state))}")
+    if request.still_disaster:
+        found.append(Bold(f"{reader.name(request.asker)} says: still a disaster."))
+    if not request.asker_counts:
+        found.append(
+            f"{reader.name(request.asker)} may not approve, so {request.others_needed} others must, not one."
+            if request.others_needed > 1
+            else f"{reader.name(request.asker)} may not approve; others must."
+        )
+    if request.votes:
+        found.append(Bold(f"Approved so far: {reader.names(v.person for v in request.votes)}"))
+    if request.still_needed > 1 or request.votes:
+        found.append(Bold(f"Still needed: {request.still_needed} more"))
+    return found
+
+
+def _buttons(state: Incident, request: Request, reader: Reader) -> list[Json | None]:
+    value = button_value(state, request)
+    pool = state.declared.pool
+    commands = button("Commands", "lync.commands", value, spoken=f"Show the commands for {pool}")
+    if request.level == "red" and not request.still_disaster:
+        return [
+            button("Still a disaster…", "lync.still_disaster", value, ask=confirm(
+                f"Is {pool} still lost?",
+                f"{red_line(state)} If you go on, an approver types {pool} to move "
+                f"{thousands(state.declared.users)} users to {state.declared.partner} {state.declared.partner_site}.",
+                "Still a disaster", "Not yet",
+            )),
+            button("False alarm, close", "lync.false_alarm", value, ask=confirm(
+                f"Close {pool} as false alarm?", f"The declaration for {story.pool_at(state)} ends. Nothing was "
+                "changed.", "Yes, false alarm", "Keep it open", danger=False)),
+            commands,
+        ]  # fmt: skip
+    asks_text = request.level == "red" or reader.policy.one_time_code
+    approve = button(
+        f"Approve {pool} → {state.declared.partner}" + ("…" if asks_text else ""), "lync.approve", value,
+        style="primary", ask=None if asks_text else _confirm(state, request, reader),
+        spoken=f"Approve failover of pool {pool} to {state.declared.partner}",
+    )  # fmt: skip
+    return [approve, button("Decline", "lync.decline", value, spoken=f"Decline failover of pool {pool}"), commands]
+
+
+def _confirm(state: Incident, request: Request, reader: Reader) -> Json:
+    """Names pool, site, users and evidence, because that is what the thumb must see."""
+    d = state.declared
+    rows = [r.number for r in story.rows(state) if r.steps[0].id.split(".")[0] == "pool"]
+    end = f" It starts at once; step {rows[0]} cannot be stopped." if rows else " It starts at once."
+    best = next((str(e.get("text", "")) for e in _seen(state) if e.get("level") == "green"), "")
+    seen = f" {untrusted.line(best, 90)}." if best else ""
+    return confirm(
+        f"Fail over {story.pool_at(state)}?",
+        f"{thousands(d.users)} users move to {d.partner} {d.partner_site}.{seen} You are the "
+        f"{_ORDINAL[min(5, len({v.person for v in request.votes}) + (2 if request.asker_counts else 1))]} person"
+        f"{f' after {reader.name(request.asker)}' if request.asker_counts else ''}.{end}",
+        f"Yes, fail over {d.pool}",
+        "Not yet",
+    )
+
+
+def ask_again_button(state: Incident) -> Json:
+    """Opens the question again with the last plan."""
+    return button("Ask again", "lync.ask_again", state.id, style="primary",
+                  spoken=f"Ask again for approval of {state.declared.pool}")  # fmt: skip
+
+
+def _over(state: Incident, request: Request, reader: Reader) -> Post:
+    """A card that is decided: what became of it, by whom, when. The buttons are gone."""
+    line, more = outcome(state, request, reader)
+    body: list[Line] = [
+        f"{story.way(state)} · {thousands(state.declared.users)} users",
+        *more,
+        f"Asked: {reader.name(request.asker)} {reader.clock(state.clocks.t1)}",
+    ]
+    if state.planned and state.planned.digest == request.digest:
+        body.append(f"Plan: {' '.join(state.planned.words)}")
+    body.append(f"Code: {request.short} · {state.id}")
+    blocks: list[Json] = [header(line), lines(body)]
+    if can_ask_again(state, request):
+        blocks += actions(f"card.{request.number}", ask_again_button(state), _cancel(state))
+    decided = request.state in ("approved", "used")
+    return post(
+        "card",
+        f"{line}. {story.way(state)}. {' '.join(str(m) for m in more)}",
+        blocks,
+        bar(GREEN, line) if decided else (),
+    )
+
+
+def _cancel(state: Incident) -> Json:
+    from bot.draw.board import cancel_button
+
+    return cancel_button(state)
+
+
+def can_ask_again(state: Incident, request: Request) -> bool:
+    """True where asking again is the next thing to press."""
+    last = state.request is not None and state.request.number == request.number
+    return last and request.state in ("lapsed", "declined", "void") and not state.closed and state.run_request is None
+
+
+def outcome(state: Incident, request: Request, reader: Reader) -> tuple[str, list[str]]:
+    """What became of a card: one line, and what there is to say more."""
+    who = reader.names(dict.fromkeys(v.person for v in request.votes))
+    if request.state in ("approved", "used"):
+        running = "running" if request.state == "used" else "starting"
+        return f"APPROVED · {who} {reader.clock(request.approved_at)} · {running}", []
+    at = reader.clock(request.ended_at)
+    if request.state == "declined":
+        return f"DECLINED · {reader.name(request.ended_by)} {at}", [
+            "Nothing was run.", *(f"Said: {quoted(w)}" for w in request.why if w)
+        ]  # fmt: skip
+    if request.state == "lapsed":
+        return f"EXPIRED {at} · nobody decided", ["Neither yes nor no. Nothing was run."]
+    if request.state == "void":
+        newer = state.request is not None and state.request.number > request.number
+        follow = ["A new card follows." if newer else "Ask again when it is settled."]
+        return f"VOID {at} · nothing was run", [*(untrusted.line(w, 200) for w in request.why), *follow]
+    word = story.RESULTS.get(state.closed, "CLOSED")
+    return f"{word} · this question is closed", ["Nothing was run under it."]
+
+
+def quoted(text: str) -> str:
+    """Somebody's own words in quotes; nothing where there are none."""
+    tidy = untrusted.line(text.strip().strip('"“”'), 200) if text.strip() else ""
+    return f"“{tidy}”" if tidy else ""
+
+
+def short_outcome(state: Incident, request: Request, reader: Reader) -> Post:
+    """A short new message for a card that ended without a yes: an edit wakes nobody."""
+    line, more = outcome(state, request, reader)
+    blocks: list[Json] = [lines(Bold(line), *more, f"{story.way(state)} · deadline "
+                                f"{reader.clock(story.deadline(state))}")]  # fmt: skip
+    if can_ask_again(state, request):
+        blocks += actions(f"again.{request.number}", ask_again_button(state), _cancel(state))
+    return post("card_over", f"{line}. {story.way(state)}. {' '.join(more)} RTO deadline "
+                f"{reader.clock(story.deadline(state))} {reader.zone}.", blocks)  # fmt: skip
+
+
+def reminder(state: Incident, request: Request, now: datetime, reader: Reader) -> Post:
+    """The DM that comes every minute until somebody acts."""
+    left = span((request.expires - now).total_seconds())
+    push = (
+        f"STILL WAITING: approve or decline {story.way(state)}, {thousands(state.declared.users)} users. "
+        f"RTO {story.rto(state, now)}, card expires in {left}. The card is above in this conversation."
+    )
+    body = (Bold(f"⏰ Still waiting · {story.way(state)}"), f"RTO {story.rto(state, now)}",
+            f"The card above expires in {left}.", "The first valid tap wins.")  # fmt: skip
+    return post("reminder", push, [lines(*body)])

@@ -1,0 +1,91 @@
+"""The first minute: declared, paged, and the stop that says why there can be no plan."""
+
+from __future__ import annotations
+
+from bot.draw import story, untrusted
+from bot.draw.board import cancel_button
+from bot.draw.card import quoted
+from bot.draw.post import AMBER, Bold, Json, Line, Names, Post, actions, bar, button, confirm, header, lines, post
+from bot.draw.reader import Reader, span, thousands
+from incident.state import Incident
+
+
+def ack(state: Incident, reader: Reader) -> Post:
+    """A declaration, said aloud in the channel at once."""
+    d = state.declared
+    by = reader.actor(d.actor)
+    paged = reader.approvers(d.actor.person or "" if d.actor else "")
+    body: list[Line] = [
+        f"To be taken over by {d.partner} {d.partner_site}",
+        f"{thousands(d.users)} users · by {by} {reader.stamp(state.clocks.t1)}",
+    ]
+    if d.reason.strip():
+        body.append(f"Reason: {quoted(d.reason)}")
+    body += ["", "Checking, read-only, 20 s at most.", Names("Paged: ", reader.slack_ids(paged))]
+    body += [f"Deadline {reader.clock(story.deadline(state))} ({span(d.rto_s)})", "", Bold("Nothing has changed yet.")]
+    push = (
+        f"DISASTER DECLARED {story.pool_at(state)} by {by} {reader.minute(state.clocks.t1)} {reader.zone}. "
+        f"{thousands(d.users)} users, to be taken over by {d.partner} {d.partner_site}. Approvers paged. "
+        f"Nothing has changed yet. Deadline {reader.clock(story.deadline(state))}. {quoted(d.reason)}"
+    )
+    blocks: list[Json] = [header(f"🔴 DISASTER DECLARED · {story.pool_at(state)}"), lines(body)]
+    if not state.closed and state.clocks.t3 is None:
+        blocks += actions("declared", cancel_button(state), button("Outage began…", "lync.outage", state.id))
+    return post("declared", push, blocks)
+
+
+def page(state: Incident, reader: Reader) -> Post:
+    """The DM that wakes an approver at T1, before there is a card."""
+    d = state.declared
+    push = (
+        f"WAKE UP: disaster declared for {story.pool_at(state)}, {thousands(d.users)} users, by "
+        f"{reader.actor(d.actor)} {reader.clock(state.clocks.t1)} {reader.zone}. You are asked to approve "
+        f"the failover to {d.partner} {d.partner_site}; the card comes here within 30 s. {quoted(d.reason)}"
+    )
+    body: tuple[Line, ...] = (
+        Bold(f"🔴 Disaster declared · {story.pool_at(state)}"),
+        f"By {reader.actor(d.actor)} {reader.stamp(state.clocks.t1)} {quoted(d.reason)}".rstrip(),
+        f"{thousands(d.users)} users. Deadline {reader.clock(story.deadline(state))}.",
+        "You may approve. The card comes here within 30 s. Nothing has changed yet.",
+    )
+    return post("page", push, [lines(*body)])
+
+
+def stop(state: Incident, reader: Reader) -> Post:
+    """No plan can be made: why, and what to do instead."""
+    d, hard = state.declared, state.hard_stop
+    why = hard.text if hard else "There is no plan."
+    todo = hard.todo if hard else ""
+    offer = hard.offer if hard else None
+    body: list[Line] = [Bold(untrusted.line(why, 400))]
+    if todo:
+        body.append(f"Do: {untrusted.line(todo, 400)}")
+    body += [Bold("Nothing was changed."), f"Deadline {reader.clock(story.deadline(state))} ({span(d.rto_s)})"]
+    instead = button(
+        f"Declare {offer} instead", "lync.declare_instead", f"{state.id}|{offer}", style="primary",
+        ask=confirm(
+            f"Declare {offer} lost?",
+            f"The clock keeps running from {reader.clock(state.clocks.t1)}. {d.pool}'s declaration is closed, a plan "
+            f"for {offer} is made, and a second person is asked.",
+            f"Yes, declare {offer}", "Not yet",
+        ),
+    ) if offer else None  # fmt: skip
+    return post(
+        "hard_stop",
+        f"STOP: {untrusted.line(why, 300)} Nothing was changed. {untrusted.line(todo, 200) if todo else ''}",
+        [
+            header(f"🛑 STOP · {story.pool_at(state)}"),
+            lines(body),
+            *([] if state.closed else actions("stop", instead, cancel_button(state))),
+        ],
+        bar(AMBER, "STOP: nothing was changed"),
+    )
+
+
+def joined_text(state: Incident, reader: Reader) -> str:
+    """The answer to a second declaration of the same pool."""
+    d = state.declared
+    return (
+        f"{story.pool_at(state)} is declared already, by {reader.actor(d.actor)} at {reader.stamp(state.clocks.t1)}. "
+        f"You joined it; nothing was opened or stopped. It waits for {story.waiting_for(state, state.at, reader)}."
+    )

@@ -1,0 +1,131 @@
+"""One line in the board's thread for each thing that happened, with its own time."""
+
+from __future__ import annotations
+
+from bot.draw import story, untrusted
+from bot.draw.card import quoted
+from bot.draw.post import Post, lines, post
+from bot.draw.reader import Reader, span
+from bot.draw.red import LABELS
+from incident import events as ev
+from incident.state import Incident
+
+
+def line(event: ev.Event, state: Incident, reader: Reader) -> str:
+    """What this event says in the log; empty for what needs no line. `state` is the state after it."""
+    who = reader.actor(event.actor)
+    match event:
+        case ev.Declared():
+            return f"Declared by {who}: {story.way(state)} {quoted(event.reason)}"
+        case ev.Joined():
+            return f"{who} declared the same pool again and joined"
+        case ev.OutageSet():
+            return f"{who}: outage began {reader.clock(event.since)}"
+        case ev.Noted():
+            return f"Note by {who}: {untrusted.line(event.text, 400)}"
+        case ev.LeadTaken():
+            return f"{who} has the lead"
+        case ev.FollowUp():
+            return f"Follow-up: {untrusted.line(event.text, 200)}"
+        case ev.FollowUpSettled():
+            return f"{who} settled a follow-up {quoted(event.text)}"
+        case ev.Surveyed() if state.surveys == 1:
+            return f"Looked in {span((event.ended - event.began).total_seconds())}, read-only"
+        case ev.Surveyed():
+            return "Looked again: something changed"
+        case ev.Planned():
+            return f"Plan {' '.join(event.words)}, code {event.short}, {event.level}"
+        case ev.HardStopped():
+            return f"No plan: {untrusted.line(event.text, 200)}"
+        case _:
+            return _asked(event, state, reader, who) or _ran(event, state, reader, who)
+
+
+def _asked(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
+    match event:
+        case ev.Asked():
+            return f"Asked for approval, until {reader.clock(event.expires)}"
+        case ev.StillDisaster():
+            return f"{who}: still a disaster"
+        case ev.Voted():
+            done = " The approval is complete." if event.completes else ""
+            return f"Approved by {who}.{done} {_head(state)}"
+        case ev.Declined():
+            return f"Declined by {who} {quoted(event.why)}"
+        case ev.Lapsed():
+            return (
+                "The question lapsed: nobody decided"
+                if event.which == "approval"
+                else "The execution window ended before anything began"
+            )
+        case ev.Voided():
+            return f"Void: {untrusted.line('; '.join(event.why), 200)}"
+        case ev.Revoked():
+            return f"Approval of {reader.name(event.person)} no longer counts: {untrusted.line(event.why, 200)}"
+        case ev.LockedOut():
+            return f"{reader.name(event.person)} typed too many wrong codes and is locked out of this incident"
+        case ev.Told() if not event.ok:
+            return f"Not reached: {reader.name(event.person)} by {event.how}. {untrusted.line(event.sentence, 200)}"
+        case _:
+            return ""
+
+
+def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
+    name = story.step_name(state, state.step(str(getattr(event, "step", ""))), str(getattr(event, "step", "")))
+    match event:
+        case ev.HandTaken():
+            verb = "Taken up" if event.epoch == 1 else "Another hand carries on"
+            return f"{verb}: {reader.mask(event.host)}"
+        case ev.RunStarted():
+            return "Checked by the worker; the run begins"
+        case ev.RunRefused():
+            return f"Not started: {untrusted.line(event.text, 200)}"
+        case ev.Waits():
+            return f"Waits for {event.hold} of {event.other}"
+        case ev.StepSkipped():
+            return f"{name}: already so. {untrusted.line(event.text, 120)}"
+        case ev.Intent():
+            again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
+            return f"{name} begins on {reader.mask(event.host)}{again}"
+        case ev.Outcome() if event.result in ("adopted", "not_begun"):
+            return f"{name}: {untrusted.line(event.sentence, 200)}"
+        case ev.Outcome() if event.result in ("red", "refused", "unknown"):
+            return f"{name}: {event.result}, see the channel"
+        case ev.Verified():
+            red = " with red text" if event.with_red else ""
+            return f"{name} done{red} in {span(event.took_ms / 1000)}. {untrusted.line(event.text, 120)}"
+        case ev.StepFailed():
+            word = "left degraded, the run goes on" if event.degraded else "failed"
+            return f"{name} {word}: {untrusted.line(event.text, 200)}"
+        case ev.Slow():
+            return f"{name}: slower than usual. {untrusted.line(event.text, 200)}"
+        case ev.RulingVoted():
+            return f"{who} on {name}: {LABELS[event.verdict].lower()} {quoted(event.reason)}"
+        case ev.Ruling():
+            return f"Decided on {name}: {LABELS[event.verdict].lower()}, by {reader.names(event.persons)}"
+        case ev.StopOrdered():
+            return f"Stopped by {who} {quoted(event.why)}"
+        case ev.WentOn():
+            return f"{who}: go on"
+        case ev.Proven():
+            return f"Service proven. {untrusted.line(event.text, 200)}"
+        case ev.Confirmed():
+            return f"Confirmed by {who} {quoted(event.text)}"
+        case ev.RunEnded():
+            return f"The run ended: {event.result}. {untrusted.line(event.text, 200) if event.text else ''}"
+        case ev.Cancelled():
+            return f"Cancelled by {who}. Nothing was changed. {quoted(event.why)}"
+        case ev.Closed():
+            return f"Closed: {story.RESULTS.get(event.result, event.result)}. {_head(state)}"
+        case _:
+            return ""
+
+
+def _head(state: Incident) -> str:
+    """The record's head, as an anchor outside the store."""
+    return f"Record {state.seq}, head {state.head[:12]}…{state.head[-4:]}"
+
+
+def entry(said: list[str]) -> Post:
+    """A reply in the thread, of one line or of several that were waiting together."""
+    return post("log", " / ".join(said), [lines([s.strip() for s in said], wrap=False)])

@@ -1,0 +1,225 @@
+"""Red text the moment it appears, the question what to do, unknown, and stop."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from bot.draw import story, untrusted
+from bot.draw.board import go_on_button
+from bot.draw.card import quoted
+from bot.draw.post import (
+    AMBER,
+    RED,
+    Bold,
+    Json,
+    Line,
+    Post,
+    actions,
+    bar,
+    button,
+    confirm,
+    header,
+    lines,
+    post,
+    preformatted,
+)
+from bot.draw.reader import Reader
+from incident.events import Verdict
+from incident.rulings import quorum
+from incident.state import Attempt, Incident, StepState
+
+_BEGUN: Final = {
+    "not_begun": "Nothing moved.",
+    "half_done": "HALF DONE.",
+    "done": "It is done, by the read-back.",
+    "cannot_tell": "Cannot tell whether it began.",
+}
+LABELS: Final[dict[Verdict, str]] = {"retry": "Run again", "done": "It is done", "skip": "Skip", "abort": "Abort"}
+
+
+def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader) -> Post:
+    """The server said bye with errors. Said at once; the read-back decides what it means for the run."""
+    out = attempt.outcome
+    red = out.red if out and out.red else ((out.sentence,) if out else ())
+    name = story.step_name(state, step)
+    host = reader.mask(step.host)
+    refused = out is not None and out.result == "refused"
+    word = "REFUSED" if refused else "RED TEXT"
+    first = untrusted.line(red[0] if red else "", 160)
+    below: list[Line] = [f"Means: {untrusted.line(out.meaning, 400)}" if out and out.meaning else
+                         "Means: not in our list of known failures."]  # fmt: skip
+    if out and out.repeat:
+        below.append(f"Repeat: {untrusted.line(out.repeat, 200)}")
+    below.append("Nothing was run by this call." if refused else "Reading back whether the step is done all the same.")
+    below.append(story.users_now(state))
+    push = (
+        f"{word}: {name} on {host}: {first} RTO {story.rto(state, attempt.ended_at or state.at)}. "
+        f"{untrusted.line(out.meaning, 200) if out and out.meaning else 'Not in our list of known failures.'} "
+        f"Being read back; the decision follows here."
+    )
+    at = f"{reader.stamp(attempt.ended_at)} · RTO {story.rto(state, attempt.ended_at or state.at)}"
+    return post(
+        "red",
+        push,
+        [header(f"🔴 {word} · {name} · on {host}"), lines(at), preformatted(red), lines(below)],
+        bar(RED, f"{word} · {name} · {host}"),
+    )
+
+
+def failed(state: Incident, step: StepState, reader: Reader) -> Post:
+    """The step is not so: what failed, what it means, what was read back, and the buttons that decide."""
+    fail = step.failure
+    last = step.attempts[-1] if step.attempts else None
+    out = last.outcome if last else None
+    unknown = step.status == "unknown" or (fail is not None and fail.unknown)
+    at = fail.at if fail else state.at
+    name, host = story.step_name(state, step), reader.mask(step.host)
+    word = "UNKNOWN" if unknown else "FAILED"
+    blocks: list[Json] = [
+        header(f"{'⚠️' if unknown else '🔴'} {word} · {name} · on {host}"),
+        lines(f"{reader.stamp(at)} · RTO {story.rto(state, at)}"),
+    ]
+    red = out.red if out and out.red else ()
+    if red:
+        blocks.append(preformatted(red))
+    blocks.append(lines(_what_it_means(state, step, reader, unknown)))
+    open_question = state.waiting_step is not None and state.waiting_step.id == step.id and not state.closed
+    if open_question:
+        blocks += actions(f"rule.{step.id}", *_rulings(state, step))
+    first = untrusted.line(red[0], 160) if red else untrusted.line(fail.text if fail else "", 160)
+    moved = untrusted.line(fail.state, 160) if fail and fail.state else _BEGUN[fail.begun if fail else "cannot_tell"]
+    lead = "DECIDE: " if open_question else ""
+    said = "is UNKNOWN" if unknown else "FAILED"
+    push = f"{lead}{name} {said} on {host}. {first} State: {moved} RTO {story.rto(state, at)}."
+    return post("failed", push, blocks, bar(AMBER if unknown else RED, f"{word} · {name} · {host}"))
+
+
+def _what_it_means(state: Incident, step: StepState, reader: Reader, unknown: bool) -> list[Line]:
+    fail = step.failure
+    out = step.attempts[-1].outcome if step.attempts else None
+    found: list[Line] = [untrusted.line(fail.text, 400)] if fail and fail.text else []
+    if unknown:
+        found += [
+            Bold("It may still be working; this is not a failure."),
+            f"Do not run it by hand on {reader.mask(step.host)}.",
+        ]
+    else:
+        means = out.meaning if out and out.meaning else "not in our list of known failures."
+        found.append(f"Means: {untrusted.line(means, 400)}")
+    if fail:
+        found.append(f"State: {untrusted.line(fail.state, 300) + ' ' if fail.state else ''}{_BEGUN[fail.begun]}")
+        for intended, recorded, actual in fail.table[:12]:
+            found.append(
+                f"• wanted {untrusted.line(intended, 80)} · recorded {untrusted.line(recorded, 80)} · "
+                f"now {untrusted.line(actual, 80)}"
+            )
+    found.append(f"Repeat: {_repeat(step)}")
+    found.append(story.users_now(state))
+    if fail and fail.votes:
+        found += [f"{reader.name(p)}: {LABELS[v].lower()} {quoted(why)}".rstrip() for p, v, why in fail.votes]
+    found += _ruled(state, step, reader)
+    return found
+
+
+def _repeat(step: StepState) -> str:
+    """What the record says about repeating, and how many people it takes."""
+    out = step.attempts[-1].outcome if step.attempts else None
+    need = quorum(step, "retry")
+    people = "one operator may." if need == 1 else "NOT without two persons."
+    said = f"{untrusted.line(out.repeat, 160)} " if out and out.repeat else ""
+    return f"{said}{people[0].upper()}{people[1:]}" if said else people
+
+
+def _ruled(state: Incident, step: StepState, reader: Reader) -> list[Line]:
+    """The people's word, once they have given it."""
+    attempt = step.failure.attempt if step.failure else (step.attempts[-1].number if step.attempts else 0)
+    return [
+        Bold(f"DECIDED · {LABELS[verdict].lower()} · {reader.names(persons)}" + (" · against the probe" if odd else ""))
+        for key, number, verdict, persons, _, odd in state.rulings
+        if key == step.id and number == attempt
+    ]
+
+
+def _rulings(state: Incident, step: StepState) -> list[Json | None]:
+    number = step.failure.attempt if step.failure else step.attempts[-1].number
+    name = f"step {story.number_of(state, step.id)} {step.title}"
+    where = f"{state.declared.partner} {state.declared.partner_site}"
+
+    def one(verdict: Verdict, text: str, style: str = "") -> Json:
+        return button(
+            LABELS[verdict] + ("…" if verdict in ("done", "skip", "abort") else ""), f"lync.rule.{verdict}",
+            "|".join(("v1", state.id, step.id, str(number), verdict)), style=style,
+            ask=confirm(f"{LABELS[verdict]}: {step.title}?", text, f"Yes: {LABELS[verdict].lower()}", "Not yet")
+            if verdict == "retry" else None,
+            spoken=f"{LABELS[verdict]}: {name}",
+        )  # fmt: skip
+
+    unsafe = " Two persons are needed." if quorum(step, "retry") > 1 else ""
+    return [
+        one("retry", f"{name} is sent again to {where} for {story.pool_at(state)}.{unsafe}", "primary"),
+        one("done", ""),
+        one("skip", ""),
+        one("abort", ""),
+    ]
+
+
+def stopped(state: Incident, reader: Reader) -> Post:
+    """A stop, and what is in flight and cannot be stopped."""
+    by = reader.actor(state.stop.by) if state.stop else "somebody"
+    at: datetime | None = state.stop.at if state.stop else state.at
+    live = next((s for s in state.steps if s.status in ("running", "verifying")), None)
+    flight = (
+        f"In flight and not stoppable: {story.step_name(state, live)} on {reader.mask(live.host)}." if live else
+        "Nothing is in flight."
+    )  # fmt: skip
+    why = quoted(state.stop.why) if state.stop else ""
+    body: list[Line] = [Bold(f"🛑 STOPPED by {by} {reader.clock(at)} {why}".rstrip()), flight,
+                        "Nothing after it will start.", story.users_now(state)]  # fmt: skip
+    blocks = [lines(body), *(actions("stopped", go_on_button(state)) if state.stop and not state.closed else [])]
+    return post(
+        "stopped",
+        f"STOPPED by {by} {reader.clock(at)}. {story.way(state)}. {flight} Nothing after it will start. {why}",
+        blocks,
+        bar(AMBER, "STOPPED"),
+    )
+
+
+def unknown(state: Incident, step: StepState, attempt: Attempt, reader: Reader) -> Post:
+    """The server went silent in the middle. Amber, never red: a time-out is no failure."""
+    name, host = story.step_name(state, step), reader.mask(step.host)
+    out = attempt.outcome
+    said = untrusted.line(out.sentence, 300) if out else "The server stopped answering."
+    at = attempt.ended_at or state.at
+    push = (
+        f"UNKNOWN: {name} on {host}. {said} It may still be working; this is not a failure. Being probed. "
+        f"Do not run it by hand. RTO {story.rto(state, at)}."
+    )
+    body: list[Line] = [f"{reader.stamp(at)} · RTO {story.rto(state, at)}", said,
+                        Bold("It may still be working; this is not a failure."),
+                        "Being probed. Do not run it by hand.", story.users_now(state)]  # fmt: skip
+    return post("unknown", push, [header(f"⚠️ UNKNOWN · {name} · on {host}"), lines(body)],
+                bar(AMBER, f"UNKNOWN · {name} · {host}"))  # fmt: skip
+
+
+def run_refused(state: Incident, reader: Reader) -> Post:
+    """The worker would not begin. Nothing was changed."""
+    why, text = state.run_refused or ("", "The worker will not begin.")
+    said = untrusted.line(text, 500)
+    body: list[Line] = [said, Bold("Nothing was changed."), f"{reader.stamp(state.at)} · {why}"]
+    return post(
+        "run_refused",
+        f"NOT STARTED: {story.way(state)}. {said} Nothing was changed.",
+        [header(f"🛑 NOT STARTED · {story.pool_at(state)}"), lines(body)],
+        bar(AMBER, "NOT STARTED"),
+    )
+
+
+def lifted(seen: Incident, state: Incident, reader: Reader) -> Post:
+    """A stop that no longer stands. The button is gone."""
+    by = reader.actor(seen.stop.by) if seen.stop else "somebody"
+    at = seen.stop.at if seen.stop else seen.at
+    who = next((a for a, when in reversed(state.went_on) if when >= at), None)
+    after = f"Lifted by {reader.actor(who)}." if who else "It stands no longer."
+    said = f"Stopped by {by} {reader.clock(at)}. {after}"
+    return post("stopped", f"{said} {story.way(state)}.", [lines(said)], bar(AMBER, "Stop lifted"))

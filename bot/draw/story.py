@@ -1,0 +1,216 @@
+"""Phrases that several messages share: who and where, clocks, steps as people count them, whom we wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any, Final
+
+from bot.draw.reader import Reader, span
+from incident.state import Incident, StepState
+
+WAITING: Final = frozenset({"waiting"})
+MARKS: Final = {
+    "waiting": "▫️", "running": "⏳", "verifying": "⏳", "done": "✅", "done_red": "⚠️", "skipped": "✅", "failed": "❌",
+    "unknown": "❓", "degraded": "⚠️", "ruled_done": "☑️", "ruled_skip": "⏭️",
+}  # fmt: skip
+_WORST: Final = ("failed", "unknown", "running", "verifying", "degraded", "done_red", "ruled_skip", "ruled_done")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the plan as people count it: a single step, or several of a kind (the DNS names) as one."""
+
+    number: int
+    title: str
+    status: str
+    steps: tuple[StepState, ...]
+
+
+def fact_value(state: Incident, fact: str) -> Any:
+    """The value of a fact of the last survey, None where it is unknown."""
+    found = (state.survey.facts if state.survey else {}).get(fact)
+    return found.get("value") if isinstance(found, dict) else None
+
+
+def way(state: Incident) -> str:
+    """fe1 London → fe2 Leeds."""
+    d = state.declared
+    return f"{d.pool} {d.site} → {d.partner} {d.partner_site}"
+
+
+def pool_at(state: Incident) -> str:
+    """fe1 London."""
+    return f"{state.declared.pool} {state.declared.site}"
+
+
+def deadline(state: Incident) -> datetime | None:
+    """When the target would be missed."""
+    return state.clocks.t1 + timedelta(seconds=state.declared.rto_s) if state.clocks.t1 else None
+
+
+def rto(state: Incident, now: datetime) -> str:
+    """7:52 of 15:00: until T5 by the clock, then as it was."""
+    if state.clocks.t1 is None:
+        return f"0:00 of {span(state.declared.rto_s)}"
+    end = state.clocks.t5 or (state.closed_at if state.closed else None) or now
+    return f"{span((end - state.clocks.t1).total_seconds())} of {span(state.declared.rto_s)}"
+
+
+def steps_of(state: Incident) -> tuple[StepState, ...]:
+    """The steps of the run; before it begins, those of the last plan."""
+    if state.steps or state.planned is None:
+        return state.steps
+    return tuple(
+        StepState(id=str(s["id"]), title=str(s["title"]), host=str(s.get("host", "")), index=n, plan=s)
+        for n, s in enumerate(state.planned.plan.get("steps", ()))
+    )
+
+
+def rows(state: Incident) -> tuple[Row, ...]:
+    """The plan as people count it."""
+    found: list[Row] = []
+    for _, group in groupby(steps_of(state), key=lambda s: s.id.split(".")[0]):
+        some = tuple(group)
+        found.append(Row(len(found) + 1, _title(some, state), _status(some), some))
+    return tuple(found)
+
+
+def _title(some: Sequence[StepState], state: Incident) -> str:
+    kind = some[0].id.split(".")[0]
+    if len(some) == 1:
+        return some[0].title
+    if kind == "dns":
+        names = {s.id.split(".")[1] for s in some if s.id.count(".") >= 2}
+        return f"DNS, {len(names)} names to {state.declared.partner}"
+    if kind == "proof":
+        return "Proof: sign-in, meeting page"
+    if kind == "edge":
+        return f"Edge next hop, {len(some)} pools"
+    return some[0].title
+
+
+def _status(some: Sequence[StepState]) -> str:
+    """The worst of several; half done counts as running."""
+    have = {s.status for s in some}
+    for status in _WORST:
+        if status in have and not (status in ("degraded", "done_red") and "waiting" in have):
+            return status
+    if have == WAITING:
+        return "waiting"
+    return "running" if "waiting" in have else "done"
+
+
+def number_of(state: Incident, step: str) -> int:
+    """The number under which people know this step."""
+    return next((r.number for r in rows(state) for s in r.steps if s.id == step), 0)
+
+
+def step_name(state: Incident, step: StepState | None, key: str = "") -> str:
+    """step 3 Pool failover."""
+    if step is None:
+        return f"step {key}"
+    return f"step {number_of(state, step.id)} {step.title}"
+
+
+def took(some: Iterable[StepState], now: datetime) -> str:
+    """How long these steps have taken so far."""
+    whole = tuple(some)
+    began = [s.began_at for s in whole if s.began_at]
+    if not began:
+        return ""
+    ends = [s.ended_at or now for s in whole if s.began_at]
+    return span((max(ends) - min(began)).total_seconds())
+
+
+def usual(step: StepState) -> tuple[int, int] | None:
+    """The usual duration of a step in seconds, from and to, as the plan says it."""
+    found = step.plan.get("usual_s")
+    if isinstance(found, (list, tuple)) and len(found) == 2:
+        return int(found[0]), int(found[1])
+    return None
+
+
+def usual_words(low: int, high: int) -> str:
+    """5–8 min, or 20–40 s."""
+    if high < 120:
+        return f"{low}–{high} s"
+    return f"{max(1, round(low / 60))}–{max(1, round(high / 60))} min"
+
+
+def expected_end(state: Incident, now: datetime) -> datetime | None:
+    """When the run is likely to be done, from the usual durations; None where nothing is known."""
+    left = 0.0
+    known = False
+    for step in steps_of(state):
+        if step.settled or (found := usual(step)) is None:
+            continue
+        known = True
+        middle = sum(found) / 2
+        spent = (now - step.began_at).total_seconds() if step.began_at else 0
+        left += max(0.0, middle - spent)
+    return now + timedelta(seconds=left) if known else None
+
+
+def users_now(state: Incident) -> str:
+    """What users have, by the state of the steps.
+
+    Until the pool failover ends, users of the lost pool are signed in at the backup registrar in survivability mode:
+    calls work, contacts and meetings do not (Lync Server documentation, "Planning for central site voice
+    resiliency"). Meeting links follow the simple URLs' DNS records. It stays "expected" until T5 proves it.
+    """
+    done = state.clocks.pool_verified is not None
+    dns = [s for s in steps_of(state) if s.id.startswith("dns.")]
+    meetings = done and all(s.settled for s in dns)
+    sure = "" if state.clocks.t5 else " (expected)"
+    if not done:
+        return f"Users now{sure}: calls yes · contacts no · meetings no"
+    if not meetings:
+        return f"Users now{sure}: calls yes · contacts yes · meeting links no"
+    return f"Users now{sure}: calls yes · contacts yes · meetings yes"
+
+
+def waiting_for(state: Incident, now: datetime, reader: Reader) -> str:
+    """For whom we wait, in words."""
+    request = state.request
+    phase = state.phase
+    if phase == "looking":
+        return f"{state.declared.partner}, looking (read-only)"
+    if phase == "hard_stopped":
+        offer = state.hard_stop.offer if state.hard_stop else None
+        return f"you: declare {offer} instead, or cancel" if offer else "you: read the stop below, then cancel"
+    if phase == "asking" and request is not None:
+        left = span((request.expires - now).total_seconds())
+        if request.level == "red" and not request.still_disaster:
+            return f"{reader.name(request.asker)}: still a disaster? ({left} left)"
+        who = [p.id for p in reader.approvers(request.asker) if p.id not in {v.person for v in request.votes}]
+        return f"approver ({left} left): {reader.names(who)}"
+    if phase == "declined":
+        return "nobody: declined. Ask again, or cancel"
+    if phase == "lapsed":
+        return "somebody to ask again: nobody has decided"
+    if phase == "approved":
+        return "a hand to take it up"
+    if phase == "stopped":
+        return "an operator: go on"
+    if phase == "waiting_for_ruling":
+        return f"an operator: {step_name(state, state.waiting_step)}, see below"
+    if phase == "running" and state.waits:
+        return f"{state.waits[0]}, held by {state.waits[1]}"
+    if phase == "ended":
+        return "nobody: closing"
+    return "nobody"
+
+
+PHASES: Final = {
+    "looking": "LOOKING", "hard_stopped": "STOPPED: NO PLAN", "asking": "APPROVAL?", "lapsed": "NOBODY DECIDED",
+    "declined": "DECLINED", "approved": "APPROVED", "running": "RUNNING", "stopped": "STOPPED",
+    "waiting_for_ruling": "DECIDE", "ended": "RUN ENDED", "closed": "CLOSED",
+}  # fmt: skip
+
+RESULTS: Final = {
+    "recovered": "RECOVERED", "recovered_late": "RECOVERED LATE", "aborted": "ABORTED", "cancelled": "CANCELLED",
+    "hard_stopped": "NO PLAN, CLOSED", "false_alarm": "FALSE ALARM", "incomplete": "INCOMPLETE",
+}  # fmt: skip

@@ -1,0 +1,175 @@
+"""The end: recovered, late, or not, with figures that add up; and the receipts people keep."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from bot.draw import story, untrusted
+from bot.draw.post import AMBER, GREEN, Bold, Line, Post, actions, bar, button, header, lines, post
+from bot.draw.reader import Reader, span, thousands
+from incident.clocks import figures
+from incident.state import Incident, Request
+
+
+def summary(state: Incident, reader: Reader) -> Post:
+    """The last message of an incident."""
+    if state.closed not in ("recovered", "recovered_late", "incomplete", "aborted") or state.clocks.t3 is None:
+        return _nothing_changed(state, reader)
+    word, mark, colour = _verdict(state)
+    d = state.declared
+    body: list[Line] = [Bold(f"RTO {story.rto(state, state.closed_at or state.at)}"), *_clocks(state, reader),
+                        *_loss(state, reader)]  # fmt: skip
+    after: list[Line] = [
+        Bold("Not carried by a pool failover:"),
+        *(f"• {untrusted.line(t, 160)}" for t in _not_carried(state)),
+        f"Keep {d.pool}'s Lync services off until failback.",
+        f"Until then {d.partner} has no backup.",
+    ]
+    left = [untrusted.line(t, 160) for _, t, settled in state.follow_ups if not settled]
+    after += [f"☐ {t}" for t in left]
+    after += _hands(state, reader)
+    buttons = actions(
+        "summary",
+        button("Stakeholder text", "lync.stakeholders", state.id, spoken="Show a text for stakeholders"),
+        button(f"Follow-ups {len(left)}", "lync.follow_ups", state.id) if left else None,
+    )
+    proof = _proof(state)
+    said = untrusted.line(state.closing, 200) if state.closing and state.closed in ("incomplete", "aborted") else ""
+    push = (
+        f"{word} {story.pool_at(state)} on {d.partner} {d.partner_site} in {_took(state)}, target {span(d.rto_s)}. {proof} "
+        f"{len(left)} follow-ups. {said}"
+    )
+    head = f"{mark} {word} · {d.pool} users on {d.partner} {d.partner_site}"
+    return post("summary", push, [header(head), lines(body), lines(after), *buttons], bar(colour, head))
+
+
+def _verdict(state: Incident) -> tuple[str, str, str]:
+    if state.closed == "recovered":
+        return "RECOVERED", "✅", GREEN
+    if state.closed == "recovered_late":
+        return "RECOVERED LATE", "⚠️", AMBER
+    return story.RESULTS[state.closed], "⚠️", AMBER
+
+
+def _took(state: Incident) -> str:
+    end = state.clocks.t5 or state.closed_at or state.at
+    return span((end - state.clocks.t1).total_seconds()) if state.clocks.t1 else "–"
+
+
+def _clocks(state: Incident, reader: Reader) -> list[Line]:
+    """The clocks of the incident; the parts of the way from T1 to T5 add up."""
+    c = state.clocks
+    end = c.t5 or state.closed_at
+    found: list[Line] = []
+    if c.t1 and end:
+        found.append(f"(T1 {reader.clock(c.t1)} → {'T5' if c.t5 else 'closed'} {reader.clock(end)} {reader.zone})")
+        found += [line] if (line := figures(state, end).line()) else []
+    if c.t0 and end:
+        found.append(f"Outage {span((end - c.t0).total_seconds())} (from {reader.clock(c.t0)})")
+    if c.t3 and c.pool_verified:
+        found.append(f"Comparable with Microsoft: {span((c.pool_verified - c.t3).total_seconds())} (T3 → PoolState)")
+    found.append(_proof(state))
+    if dns := _old_dns(state):
+        found.append(f"Old DNS answers until {reader.clock(dns)}")
+    red = sum(1 for s in state.steps for a in s.attempts if a.outcome and a.outcome.result == "red")
+    if red:
+        found.append(f"Red text {red}: in the channel above")
+    return found
+
+
+def _loss(state: Incident, reader: Reader) -> list[Line]:
+    rpo = state.planned.rpo_s if state.planned else None
+    if rpo is None:
+        return ["Lost: what changed since the last good backup; when that was is not known."]
+    return [f"Lost: about {max(1, round(rpo / 60))} min of data (estimate)"]
+
+
+def _proof(state: Incident) -> str:
+    if state.proven:
+        return f"Proof: {untrusted.line(state.proven, 160)}"
+    if state.confirmed:
+        said = untrusted.line(state.confirmed.text, 120) if state.confirmed.text else ""
+        return f"Confirmed by a person ({state.confirmed_by}) {said}".strip()
+    return "Not proven by a sign-in."
+
+
+def _old_dns(state: Incident) -> datetime | None:
+    """When the last cache of an old answer has run out: the end of the DNS steps plus the longest TTL seen."""
+    ended = [s.ended_at for s in state.steps if s.id.startswith("dns.") and s.ended_at and s.attempts]
+    ttls = [story.fact_value(state, f) for f in (state.survey.facts if state.survey else {}) if f.startswith("ttl.")]
+    whole = [t for t in ttls if isinstance(t, int) and not isinstance(t, bool)]
+    return max(ended) + timedelta(seconds=max(whole)) if ended and whole else None
+
+
+def _not_carried(state: Incident) -> tuple[str, ...]:
+    """What the plan says stays behind; Microsoft's own list where the plan says nothing."""
+    said = tuple(state.planned.plan.get("not_carried", ())) if state.planned else ()
+    return said or ("Response Groups, Call Park, announcements",)
+
+
+def _hands(state: Incident, reader: Reader) -> list[Line]:
+    voters = [v.person for r in state.requests if r.state in ("approved", "used") for v in r.votes]
+    found: list[Line] = [
+        f"Asked {reader.actor(state.declared.actor)} · approved {reader.names(dict.fromkeys(voters))}",
+        f"Record: {state.seq} entries · {state.id}",
+        f"Head {state.head[:16]}…{state.head[-4:]}",
+    ]
+    return found
+
+
+def _nothing_changed(state: Incident, reader: Reader) -> Post:
+    word = story.RESULTS.get(state.closed, "CLOSED")
+    said = untrusted.line(state.closing, 300) if state.closing else ""
+    sure = "Nothing was changed." if state.clocks.t3 is None else "See the log for what was touched."
+    body: list[Line] = [Bold(f"{word} · {story.pool_at(state)}"), *([said] if said else []), sure,
+                        f"{reader.stamp(state.closed_at)} · {state.id}",
+                        f"Record: {state.seq} entries, head {state.head[:12]}…"]  # fmt: skip
+    return post("summary", f"{word}: {story.way(state)}. {said} {sure}", [lines(body)])
+
+
+def stakeholder_text(state: Incident, reader: Reader) -> str:
+    """A paragraph for people who do not know what a pool is; only what is known."""
+    d, end = state.declared, state.clocks.t5 or state.closed_at
+    began = state.clocks.t0 or state.clocks.t1
+    minutes = max(1, round((end - began).total_seconds() / 60)) if end and began else 0
+    since = "the outage began" if state.clocks.t0 else "it was declared"
+    proven = "Calls, chat and meetings work." if state.clocks.t5 else "A test sign-in has not been made yet."
+    return (
+        f"Telephony for {d.site} users was restored at {reader.minute(end)} {reader.zone} from the {d.partner_site} "
+        f"data centre, {minutes} minutes after {since}. {proven} Call queues (Response Groups) do not work yet. "
+        f"Changes made to contacts or meetings shortly before the outage may be lost."
+    )
+
+
+def receipt(state: Incident, request: Request, person: str, seq: int, head: str, at: datetime, reader: Reader) -> Post:
+    """For an approver: the approval counted. Two phones hold a copy of the record's head."""
+    words = " ".join(state.planned.words) if state.planned else ""
+    voted = any(v.person == person for v in request.votes)
+    first = (
+        f"Your approval counted, {reader.stamp(at)}." if voted
+        else f"Your request was approved by {reader.names(v.person for v in request.votes)}, {reader.stamp(at)}."
+    )  # fmt: skip
+    said = (
+        f"{first} Plan {words}, {state.declared.pool} → {state.declared.partner}, asked by "
+        f"{reader.name(request.asker)}. Keep this message: it is evidence. Record {seq}, head {head}."
+    )
+    return post("receipt", said, [lines(first, f"Plan {words}, {state.declared.pool} → {state.declared.partner}",
+                f"{thousands(state.declared.users)} users, asked by {reader.name(request.asker)}",
+                "Keep this message: it is evidence.", f"Record {seq} of {state.id}, head", head)])  # fmt: skip
+
+
+def closing_receipt(state: Incident, reader: Reader) -> Post:
+    """At the end, the last head to both persons."""
+    word = story.RESULTS.get(state.closed, "CLOSED")
+    said = (
+        f"{word}: {story.way(state)}, closed {reader.stamp(state.closed_at)}. Keep this message: it is evidence. "
+        f"Record {state.seq}, head {state.head}."
+    )
+    body: list[Line] = [
+        Bold(f"{word} · {story.way(state)}"),
+        f"Closed {reader.stamp(state.closed_at)}",
+        "Keep this message: it is evidence.",
+        f"Record {state.seq} of {state.id}, head",
+        state.head,
+    ]
+    return post("receipt", said, [lines(body)])

@@ -1,0 +1,355 @@
+"""Follows the bells, tells each incident's messages to the outbox, and keeps the boards alive.
+
+One bot narrates at a time, by a lease; another takes over when it is gone. Everything it says is made from the
+records again after a restart, and the outbox knows what stands already, so nothing is lost and nothing doubled.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from slack_sdk.errors import SlackApiError
+
+from bot.draw import board
+from bot.draw.post import Post
+from bot.draw.reader import Reader
+from bot.identity import Ask
+from bot.notes import Notes
+from bot.outbox import APPROVAL, Item, Outbox, Sent, bookname
+from bot.telling import Draw, Message, Tale
+from incident.commands import RecordCard, RecordTold
+from incident.desk import Desk
+from incident.events import CardRef
+from incident.journal import JournalError
+from incident.state import Incident
+
+log: Final = logging.getLogger("lync-dr.narrator")
+
+LEASE: Final = "narrator"
+LEASE_S: Final = 6.0
+SCAN_S: Final = 5.0
+"""The fallback for a bell that was not heard."""
+BOARD_S: Final = 10.0
+RECENT: Final = timedelta(hours=24)
+"""A closed incident is told to its end for so long after a restart."""
+
+
+@dataclass
+class Spot:
+    """Where one incident is told: the channel it was declared in if the bot can post there, else the home channel."""
+
+    origin: str
+    home: str
+    why: str = ""
+
+
+class Narrator:
+    """Tells incidents to Slack. `start` and `stop` from the root; `notices` and `remind` are the reconciler's."""
+
+    def __init__(
+        self, desk: Desk, outbox: Outbox, notes: Notes, reader: Reader, ask: Ask, clock: Callable[[], datetime]
+    ) -> None:
+        self.desk, self.outbox, self.notes = desk, outbox, notes
+        self.reader, self._ask, self._clock = reader, ask, clock
+        self._owner = secrets.token_hex(6)
+        self._tales: dict[str, Tale] = {}
+        self._spots: dict[str, Spot] = {}
+        self._notices: dict[str, dict[str, str]] = {}
+        self._boards_at = 0.0
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="narrator", daemon=True)
+        self.narrating = False
+
+    # --- life ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to narrate, as soon as no other bot does."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and let another bot take over at once."""
+        self._stopping.set()
+        self._thread.join(timeout=8)
+        if self.narrating:
+            try:
+                self.notes.release(LEASE, self._owner)
+            except JournalError as bad:
+                log.warning("The narrator's lease could not be let go: %s", bad)
+
+    def _run(self) -> None:
+        after = None
+        scanned = 0.0
+        while not self._stopping.is_set():
+            try:
+                if not self._mine():
+                    after = None
+                    self._stopping.wait(0.5)
+                    continue
+                if after is None:
+                    after = self.desk.journal.last_bell()
+                    scanned = 0.0
+                if time.monotonic() - scanned >= SCAN_S:
+                    self._scan()
+                    scanned = time.monotonic()
+                for bell in self.desk.journal.bells(after, 0.5):
+                    after = bell.id
+                    self.catch_up(bell.incident)
+                self._keep_boards()
+            except JournalError as bad:
+                log.warning("The journal cannot be followed now: %s", bad)
+                self._stopping.wait(1.0)
+            except Exception:
+                log.exception("The narrator stumbled")
+                self._stopping.wait(1.0)
+
+    def _mine(self) -> bool:
+        had, self.narrating = self.narrating, self.notes.lease(LEASE, self._owner, LEASE_S)
+        if had and not self.narrating:
+            log.warning("Another bot narrates now")
+            with self._lock:
+                self._tales.clear()
+        return self.narrating
+
+    # --- hearing ------------------------------------------------------------------------------------------
+
+    def _scan(self) -> None:
+        """Every open incident, and closed ones that were not told to the end."""
+        for listed in self.desk.journal.incidents():
+            if listed.open:
+                self.catch_up(listed.incident)
+            elif self.notes.get(bookname(listed.incident), "told") is None:
+                state = self.desk.state(listed.incident)
+                if state.closed_at and self._clock() - state.closed_at < RECENT:
+                    self.catch_up(listed.incident)
+                    self._finished(listed.incident)
+
+    def catch_up(self, incident: str) -> None:
+        """Hear what is new in one incident and hand its messages to the outbox."""
+        if incident == "register":
+            return
+        with self._lock:
+            tale = self._tales.get(incident)
+            if tale is None:
+                if self.notes.get(bookname(incident), "told") is not None:
+                    return
+                tale = Tale(self.reader, self.notices_of)
+            spot = self._spot(incident, tale)
+            if spot is None:
+                return
+            self._tales[incident] = tale
+            added: list[Message] = []
+            for record in self.desk.records(incident, tale.seq):
+                added += tale.hear(record)
+            for message in added:
+                self._want(incident, tale, message, spot)
+            if added or (tale.state is not None and not tale.state.closed):
+                self._refresh(incident, tale)
+
+    def _spot(self, incident: str, tale: Tale) -> Spot | None:
+        """Where this incident is told; None while Slack cannot say whether the bot is in the channel."""
+        known = self._spots.get(incident)
+        if known is not None:
+            return known
+        home = self.reader.policy.home_channel
+        state = tale.state or self.desk.state(incident)
+        kept = self.notes.get(bookname(incident), "origin")
+        if kept is None:
+            can, _ = self.can_post(state.declared.channel)
+            if can is None:
+                return None
+            kept = state.declared.channel if can else home
+            self.notes.claim(bookname(incident), "origin", kept)
+        self._spots[incident] = Spot(kept, home)
+        return self._spots[incident]
+
+    def can_post(self, channel: str) -> tuple[bool | None, str]:
+        """Whether the bot may speak in this channel, and why not; None where Slack could not be asked."""
+        if channel == self.reader.policy.home_channel:
+            return True, ""
+        if not channel.startswith(("C", "G")):
+            return False, "a direct message"
+        try:
+            info = self._ask("conversations.info", channel=channel)["channel"]
+        except SlackApiError as bad:
+            error = str(bad.response.get("error", ""))
+            if error in ("channel_not_found", "not_in_channel", "missing_scope", "access_denied"):
+                return False, error
+            return None, error
+        except Exception as bad:
+            return None, type(bad).__name__
+        if info.get("is_ext_shared") or info.get("is_pending_ext_shared"):
+            return False, "shared outside the company"
+        if info.get("is_archived"):
+            return False, "archived"
+        return bool(info.get("is_member")), "not a member"
+
+    # --- telling ------------------------------------------------------------------------------------------
+
+    def _want(self, incident: str, tale: Tale, message: Message, spot: Spot) -> None:
+        channel = self._channel(message, spot)
+        if channel == "":
+            return
+        book = bookname(incident)
+
+        def thread() -> str:
+            state = tale.state
+            sent = self.outbox.sent(book, f"{state.declared_seq if state else 1}:board:origin")
+            return sent.ts if sent else ""
+
+        self.outbox.want(
+            Item(
+                book, message.key, channel, message.priority, self._drawer(tale, message, spot),
+                thread=thread if message.where == "thread" else None,
+                done=lambda sent: self._posted(incident, message, sent),
+                line=message.line,
+            )
+        )  # fmt: skip
+
+    def _channel(self, message: Message, spot: Spot) -> str:
+        """Where it goes; empty for a second copy in the same channel, and for somebody without a Slack id here."""
+        if message.where == "dm":
+            person = self.reader.policy.person(message.person)
+            ids = self.reader.slack_ids((person,)) if person else ()
+            return ids[0] if ids else ""
+        if message.where == "home":
+            return "" if spot.origin == spot.home else spot.home
+        return spot.origin
+
+    def _drawer(self, tale: Tale, message: Message, spot: Spot) -> Callable[[], Post | None]:
+        draw: Draw = message.draw
+        if message.kind == "board" and message.where == "home":
+            elsewhere = spot.origin
+
+            def draw(state: Incident, now: datetime) -> Post | None:
+                return board.board(state, now, self.reader, self.notices_of(state.id), elsewhere)
+
+        def drawn() -> Post | None:
+            state = tale.state
+            made = draw(state, self._clock()) if state is not None else None
+            return self.reader.finish(made) if made is not None else None
+
+        return drawn
+
+    def _refresh(self, incident: str, tale: Tale, boards_only: bool = False) -> None:
+        spot = self._spots[incident]
+        for message in tale.messages.values():
+            if message.live and (not boards_only or message.kind == "board"):
+                self.outbox.refresh(bookname(incident), message.key, self._drawer(tale, message, spot))
+
+    def _keep_boards(self) -> None:
+        """Boards carry a clock: none is older than ten seconds."""
+        if time.monotonic() - self._boards_at < BOARD_S:
+            return
+        self._boards_at = time.monotonic()
+        with self._lock:
+            for incident, tale in self._tales.items():
+                if tale.state is not None and not tale.state.closed:
+                    self._refresh(incident, tale, boards_only=True)
+
+    def _finished(self, incident: str) -> None:
+        """A closed incident whose posts all stand needs nothing more."""
+        with self._lock:
+            book, tale = bookname(incident), self._tales.get(incident)
+            if tale is None or self.outbox.waiting(book) or self.outbox.dirty(book):
+                return
+            self.notes.put(book, "told", str(tale.seq))
+            self._tales.pop(incident, None)
+            self.outbox.forget(book)
+
+    def _posted(self, incident: str, message: Message, sent: Sent) -> None:
+        """What the record must know of a post: where a card stands, and who could not be reached."""
+        try:
+            if message.request is not None and sent.ts:
+                self._note_card(incident, message.request, sent, message.person or None)
+            if message.kind == "page":
+                self._note_told(incident, message, sent)
+        except JournalError as bad:
+            log.warning("%s was posted and could not be recorded yet: %s", message.key, bad)
+
+    def _note_card(self, incident: str, number: int, sent: Sent, person: str | None) -> None:
+        card = CardRef(team=self.reader.policy.team, channel=sent.channel, ts=sent.ts, person=person)
+        state = self.desk.state(incident)
+        request = next((r for r in state.requests if r.number == number), None)
+        if request is not None and card not in request.cards and not state.closed:
+            self.desk.do(incident, RecordCard(number, card))
+
+    def _note_told(self, incident: str, message: Message, sent: Sent) -> None:
+        state = self.desk.state(incident)
+        if state.closed or any(person == message.person and how == "dm" for person, how, _, _ in state.told):
+            return
+        why = "" if sent.ts else f"Slack says {sent.error}."
+        self.desk.do(incident, RecordTold(message.person, "dm", bool(sent.ts), "declaration", why))
+
+    def settle(self, incident: str, channel: str, ts: str, limit_s: float = 1.5) -> None:
+        """A click may be faster than our own record of the card it was made on: wait for that record."""
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            state = self.desk.state(incident)
+            if any(c.channel == channel and c.ts == ts for r in state.requests for c in r.cards):
+                return
+            book = bookname(incident)
+            key = self.outbox.key_of(book, channel, ts)
+            tale = self._tales.get(incident)
+            message = tale.messages.get(key) if tale and key else None
+            if message is not None and message.request is not None:
+                self._note_card(incident, message.request, Sent(channel, ts), message.person or None)
+                return
+            if not self.outbox.busy():
+                return
+            self._stopping.wait(0.05)
+
+    # --- the reconciler's words ---------------------------------------------------------------------------
+
+    def notices_of(self, incident: str) -> tuple[str, ...]:
+        """What only the bot sees, for the board."""
+        with self._lock:
+            found = dict(self._notices.get(incident, {}))
+        if self.outbox.trouble:
+            found["slack"] = "Slack was unreachable; times are the events' own."
+        return tuple(found.values())
+
+    def notice(self, incident: str, key: str, text: str) -> None:
+        """Put a notice on the board; an empty text takes it away."""
+        with self._lock:
+            mine = self._notices.setdefault(incident, {})
+            if mine.get(key, "") == text:
+                return
+            if text:
+                mine[key] = text
+            else:
+                mine.pop(key, None)
+            tale = self._tales.get(incident)
+            if tale is not None:
+                self._refresh(incident, tale, boards_only=True)
+
+    def say(
+        self, incident: str, key: str, draw: Draw, *, person: str = "", priority: int = APPROVAL, kind: str = "reminder"
+    ) -> None:
+        """One more post of an incident that no record asks for: a reminder, a warning."""
+        with self._lock:
+            tale, spot = self._tales.get(incident), self._spots.get(incident)
+            if tale is None or spot is None:
+                return
+            message = Message(key, kind, "dm" if person else "origin", priority, draw, person)
+            self._want(incident, tale, message, spot)
+
+    def looked(self, incident: str, at: datetime) -> None:
+        """The estate was looked at again and nothing changed: open cards say when."""
+        with self._lock:
+            tale = self._tales.get(incident)
+            if tale is not None:
+                tale.looked = at
+                self._refresh(incident, tale)
+
+    def spot(self, incident: str) -> Spot | None:
+        """Where an incident is told, once that is settled."""
+        with self._lock:
+            return self._spots.get(incident)

@@ -1,0 +1,377 @@
+"""The reconciler: every few seconds it looks at each open incident and does what is due and nobody else does.
+
+It rings where the journal says that something is due, lapses what is over, asks for approval after a plan, asks
+Slack again before a late start, reminds, pages, mails, closes what has ended, and says on the board what only a
+watcher sees: no free hand, a hand gone silent. It decides nothing; the desk does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from bot import mail, pager
+from bot.draw import card
+from bot.draw.post import Bold, Post, lines, post
+from bot.identity import Accounts
+from bot.narrator import Narrator
+from bot.outbox import APPROVAL, STATE, Item, bookname
+from incident.commands import AskApproval, Close, Recheck, RecordTold, Tick
+from incident.desk import Desk
+from incident.doorbell import Doorbell
+from incident.events import Account, PeopleLooked
+from incident.journal import REGISTER, JournalError, Moved
+from incident.persons import account_trouble
+from incident.state import Incident, Request
+
+log: Final = logging.getLogger("lync-dr.watch")
+
+LOOK_LOST_S: Final = 30.0
+"""A look that has not ended after so long is rung for again."""
+CARD_AGE_S: Final = 20.0
+"""How often an open card is redrawn with the time of the last look: all edits share 50 a minute."""
+PEOPLE_EVERY: Final = timedelta(hours=12)
+LEAST_APPROVERS: Final = 3
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Times of the reconciler, in seconds."""
+
+    reconcile_s: float = 3.0
+    relook_s: float = 10.0
+    free_hand_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the reconciler uses beside Slack; each None where it is not configured."""
+
+    pager_url: str | None = None
+    mail_login: tuple[str, str] | None = None
+    report: Callable[[str], tuple[str, bytes]] | None = None
+    """Incident -> (file name, content) of the report that is uploaded at the end."""
+    upload: Callable[[str, str, str, bytes, str], None] | None = None
+    """(channel, thread, file name, content, comment)."""
+
+
+@dataclass
+class _Kept:
+    """What this process remembers about one incident between two rounds."""
+
+    rung_at: float = float("-inf")
+    looked_at: float = float("-inf")
+    looked: datetime | None = None
+    drawn_at: float = float("-inf")
+
+
+@dataclass
+class Watch:
+    """One per bot; it works only while this bot narrates."""
+
+    desk: Desk
+    doorbell: Doorbell
+    narrator: Narrator
+    accounts: Accounts
+    clock: Callable[[], datetime]
+    waits: Waits = Waits()
+    outside: Outside = Outside()
+    clock_off_s: float = 0.0
+    """The store's clock minus this host's."""
+    _kept: dict[str, _Kept] = field(default_factory=dict)
+    _people_at: datetime | None = None
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    # --- life ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin; one thread for what is due now, one for what may take long."""
+        for name, work in (("watch", self._run), ("errands", self._errands)):
+            thread = threading.Thread(target=work, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """End after the round in hand."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(timeout=8)
+
+    def _run(self) -> None:
+        after = ""
+        rounded = float("-inf")
+        while not self._stopping.is_set():
+            try:
+                if not self.narrator.narrating:
+                    self._stopping.wait(0.3)
+                    continue
+                after = after or self.desk.journal.last_bell()
+                if time.monotonic() - rounded >= self.waits.reconcile_s:
+                    rounded = time.monotonic()
+                    self.clock_off_s = self.desk.journal.clock_offset_ms() / 1000
+                    for state in self.desk.open_incidents():
+                        self.consider(state)
+                for bell in self.desk.journal.bells(after, min(0.5, self.waits.reconcile_s)):
+                    after = bell.id
+                    if bell.incident != REGISTER:
+                        self.consider(self.desk.state(bell.incident))
+            except JournalError as bad:
+                log.warning("Nothing can be looked after now: %s", bad)
+                self._stopping.wait(1.0)
+            except Exception:
+                log.exception("The reconciler stumbled")
+                self._stopping.wait(1.0)
+
+    # --- one incident -------------------------------------------------------------------------------------
+
+    def consider(self, state: Incident) -> None:
+        """Do what is due for this incident now."""
+        if state.closed:
+            self._kept.pop(state.id, None)
+            return
+        kept, now = self._kept.setdefault(state.id, _Kept()), self.clock()
+        if abs(self.clock_off_s) > 2:
+            self.narrator.notice(state.id, "clock", f"This host's clock is off by {self.clock_off_s:+.0f} s.")
+        else:
+            self.narrator.notice(state.id, "clock", "")
+        self._lapse(state, now)
+        self._ask(state)
+        self._look(state, kept)
+        self._hand(state, now)
+        if state.phase == "ended":
+            self._close(state)
+        self._remind(state, now)
+
+    def _lapse(self, state: Incident, now: datetime) -> None:
+        request = state.request
+        if request is None:
+            return
+        over = request.state == "open" and now >= request.expires
+        window = request.state == "approved" and request.window_ends is not None and now >= request.window_ends
+        if over or window:
+            self.desk.do(state.id, Tick())
+
+    def _ask(self, state: Incident) -> None:
+        """A plan that nobody was asked about yet: the first, or one that differs from what was voided."""
+        planned, request = state.planned, state.request
+        if planned is None or state.hard_stop is not None or state.run_request is not None:
+            return
+        if request is None or (request.state == "void" and request.digest != planned.digest):
+            self.desk.do(state.id, AskApproval(None, secrets.token_hex(16)))
+
+    def _look(self, state: Incident, kept: _Kept) -> None:
+        """Before the card, and again and again while it is open: the next look begins some seconds after the last."""
+        if state.phase not in ("looking", "asking", "hard_stopped"):
+            return
+        now = time.monotonic()
+        answer = self.doorbell.wait_answer(f"look-{state.id}", 0.02)
+        if answer is not None:
+            kept.looked_at = now
+            kept.looked = datetime.fromisoformat(str(answer.get("ended")).replace("Z", "+00:00"))
+            if now - kept.drawn_at >= CARD_AGE_S:
+                kept.drawn_at = now
+                self.narrator.looked(state.id, kept.looked)
+        ended = kept.looked_at >= kept.rung_at
+        due = now - kept.looked_at >= self.waits.relook_s if ended else now - kept.rung_at >= LOOK_LOST_S
+        if due:
+            kept.rung_at = now
+            self.doorbell.ring_look(state.id, state.head)
+
+    def _hand(self, state: Incident, now: datetime) -> None:
+        """Ring for a hand where the run needs one and has none; say so where none comes."""
+        request = state.request
+        if state.phase == "approved" and request is not None:
+            if self._rechecked(state, request, now):
+                self.doorbell.ring_act(state.id, state.head)
+            waited = (now - (request.approved_at or now)).total_seconds()
+            none = waited > self.waits.free_hand_s and state.hand is None
+            self.narrator.notice(state.id, "hand", "No free hand: no worker takes this up. Start one." if none else "")
+            return
+        if state.phase == "running" and not state.run_ended:
+            holder = self.desk.journal.leased_by(state.id)
+            silent = (now - state.at).total_seconds()
+            if holder is None and silent > self.waits.reconcile_s:
+                self.doorbell.ring_act(state.id, state.head)
+            lost = holder is None and state.waits is None and silent > self.waits.free_hand_s
+            self.narrator.notice(state.id, "hand", "The hand went silent; another one is called." if lost else "")
+            return
+        self.narrator.notice(state.id, "hand", "")
+
+    def _rechecked(self, state: Incident, request: Request, now: datetime) -> bool:
+        """Where much time lies between the last click and the start, Slack is asked again about everybody."""
+        policy = self.desk.rules.policy
+        last = max((v.at for v in request.votes), default=request.approved_at or now)
+        since = max(last, request.rechecked_at or last)
+        if (now - since).total_seconds() <= policy.recheck_after_s:
+            return True
+        found: dict[str, Account] = {}
+        for person in {request.asker, *(v.person for v in request.votes)}:
+            known = policy.person(person)
+            ident = (
+                next((s for s in known.slack if s.team in (policy.team, policy.enterprise)), None) if known else None
+            )
+            looked = self.accounts.look(ident.user) if ident else None
+            if looked is not None:
+                found[person] = looked[0]
+        if not found:
+            # Slack is away: the window ends soon enough, and the worker judges by the record.
+            return True
+        answer = self.desk.do(state.id, Recheck(request.number, found))
+        return answer.ok and answer.state is not None and answer.state.phase == "approved"
+
+    def _close(self, state: Incident) -> None:
+        answer = self.desk.do(state.id, Close(None))
+        if answer.refusal is not None:
+            self.narrator.notice(state.id, "confirm", "Service is not proven: sign in, then press “It works”.")
+
+    def _remind(self, state: Incident, now: datetime) -> None:
+        """Each minute a DM to every approver who has not acted, until one does."""
+        request, policy = state.request, self.desk.rules.policy
+        if state.phase != "asking" or request is None or request.votes:
+            return
+        rounds = int((now - request.at).total_seconds() // policy.remind_every_s)
+        if rounds < 1 or (request.level == "red" and not request.still_disaster):
+            return
+        number = request.number
+
+        def draw(current: Incident, at: datetime) -> Post | None:
+            live = next((r for r in current.requests if r.number == number and r.state == "open"), None)
+            return card.reminder(current, live, at, self.narrator.reader) if live and not live.votes else None
+
+        for person in self.narrator.reader.approvers(request.asker):
+            key = f"{request.seq}:remind:{rounds}:{person.id}"
+            self.narrator.say(state.id, key, draw, person=person.id, priority=APPROVAL)
+
+    # --- errands: what may take long ----------------------------------------------------------------------
+
+    def _errands(self) -> None:
+        while not self._stopping.wait(min(1.0, self.waits.reconcile_s)):
+            try:
+                if not self.narrator.narrating:
+                    continue
+                for listed in self.desk.journal.incidents():
+                    if listed.open or self.narrator.notes.get(bookname(listed.incident), "told") is None:
+                        self.errands(self.desk.state(listed.incident))
+                self._look_at_people()
+            except JournalError as bad:
+                log.warning("Errands wait: %s", bad)
+            except Exception:
+                log.exception("An errand failed")
+
+    def errands(self, state: Incident) -> None:
+        """Page, mail, and the report at the end."""
+        self._page(state)
+        for request in state.requests:
+            if request.state in ("approved", "used"):
+                self._mail(state, f"approved-{request.number}", "Approved")
+        if state.closed:
+            if state.clocks.t2 is not None:
+                self._mail(state, "closed", "Closed")
+            self._report(state)
+
+    def _page(self, state: Incident) -> None:
+        """Ring the pager at T1 and again until somebody acts or the question is over."""
+        policy = self.desk.rules.policy.pager
+        url = self.outside.pager_url
+        acted = any(r.votes or r.state != "open" for r in state.requests)
+        if policy is None or not url or state.closed or acted or state.clocks.t1 is None:
+            return
+        rounds = int((self.clock() - state.clocks.t1).total_seconds() // policy.every_s)
+        if not self.narrator.notes.once(f"pager:{state.id}:{rounds}", 86_400):
+            return
+        rung = pager.ring(url, state, policy, self.narrator.reader, self._stopping.wait)
+        self.desk.do(state.id, RecordTold("pager", "pager", rung.ok, f"round {rounds + 1}", rung.sentence))
+
+    def _mail(self, state: Incident, key: str, what: str) -> None:
+        """One receipt to each of the two persons and the audit mailbox."""
+        policy = self.desk.rules.policy
+        if policy.mail is None or not self.narrator.notes.once(f"mail:{state.id}:{key}", 30 * 86_400):
+            return
+        asker = state.declared.actor.person if state.declared.actor else None
+        voters = [v.person for r in state.requests if r.state in ("approved", "used") for v in r.votes]
+        subject, text = mail.receipt(state, what, state.seq, state.head, self.narrator.reader)
+        boxes = {p: known.mail for p in (asker, *voters) if p and (known := policy.person(p)) and known.mail}
+        if policy.mail.audit:
+            boxes["audit"] = policy.mail.audit
+        for person, box in boxes.items():
+            sent = mail.send(policy.mail, [box], subject, text, self.outside.mail_login)
+            if not sent.ok:
+                log.warning(sent.sentence)
+            self.desk.do(state.id, RecordTold(person, "mail", sent.ok, what, sent.sentence))
+
+    def _report(self, state: Incident) -> None:
+        """Upload the report once. It is a copy: a file in Slack can be deleted, the record cannot."""
+        spot, outside = self.narrator.spot(state.id), self.outside
+        if outside.report is None or outside.upload is None or spot is None or state.clocks.t3 is None:
+            return
+        board = self.narrator.outbox.sent(bookname(state.id), f"{state.declared_seq}:board:origin")
+        if board is None or not self.narrator.notes.once(f"report:{state.id}", 30 * 86_400):
+            return
+        try:
+            name, content = outside.report(state.id)
+            digest = hashlib.sha256(content).hexdigest()
+            outside.upload(board.channel, board.ts, name, content, f"Report of {state.id}. SHA-256 {digest}")
+        except JournalError:
+            raise
+        except Exception as bad:
+            log.warning("The report of %s could not be uploaded: %s", state.id, type(bad).__name__)
+
+    # --- people -------------------------------------------------------------------------------------------
+
+    def _look_at_people(self) -> None:
+        """Twice a day: what Slack says about everybody, for the day Slack is gone; and a word where it matters."""
+        now = self.clock()
+        if self._people_at is not None and now - self._people_at < PEOPLE_EVERY:
+            return
+        self._people_at = now
+        half = int(now.timestamp() // PEOPLE_EVERY.total_seconds())
+        if not self.narrator.notes.once(f"people:{half}", int(PEOPLE_EVERY.total_seconds())):
+            return
+        found = self.accounts.everybody()
+        if found:
+            self._register(PeopleLooked(accounts=found))
+        if said := self.people_trouble(found):
+            self._warn_home(f"people:{now:%Y%m%d}", said)
+
+    def people_trouble(self, found: dict[str, Account]) -> list[str]:
+        """Sentences about persons who cannot do what the policy lets them."""
+        policy = self.desk.rules.policy
+        said = []
+        for person in policy.persons:
+            for ident in person.slack:
+                account = found.get(f"{ident.team}/{ident.user}")
+                trouble = account_trouble(policy, account) if account else None
+                if trouble is not None:
+                    said.append(f"{person.name}: {trouble[1].replace('Your', 'their').replace('You are', 'they are')}.")
+            if person.shared:
+                said.append(f"{person.name} is a shared account; it may only watch.")
+        able = [
+            p for p in policy.holders("approve")
+            if any((a := found.get(f"{s.team}/{s.user}")) and account_trouble(policy, a) is None for s in p.slack)
+        ]  # fmt: skip
+        if found and len(able) < LEAST_APPROVERS:
+            said.append(f"Only {len(able)} can approve; with fewer than {LEAST_APPROVERS} a night may pass without a "
+                        "second person.")  # fmt: skip
+        return said
+
+    def _register(self, event: PeopleLooked) -> None:
+        for _ in range(20):
+            try:
+                self.desk.journal.append(self.desk.journal.head(REGISTER), [event])
+                return
+            except Moved:
+                continue
+
+    def _warn_home(self, key: str, said: list[str]) -> None:
+        home = self.desk.rules.policy.home_channel
+        made = post("people", "People in the policy: " + " ".join(said), [lines(Bold("People in the policy"), *said)])
+        drawn = self.narrator.reader.finish(made)
+        self.narrator.outbox.want(Item(bookname(REGISTER), key, home, STATE, lambda: drawn))
