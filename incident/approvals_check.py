@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from incident.events import Actor, Intent
+from incident.events import Actor, Declared, Intent
 from incident.fold import apply
 from incident.persons import account_trouble, person_of
 from incident.plans import holds_call
@@ -193,12 +193,15 @@ def judge_words(state: Incident, policy: Policy | None, step: StepState) -> tupl
 def breaches(records: Iterable[Record], policy: Policy | None = None) -> tuple[tuple[int, str], ...]:
     """(record number, sentence) for every state-changing call of a verified record that had no valid approval.
 
-    For `verify`: the records of one incident from the first on, chain and signatures already checked.
+    For `verify`: the records of one incident from the first on, chain and signatures already checked. The register
+    holds no calls and so no breach.
     """
     found: dict[tuple[int, str], None] = {}
     state: Incident | None = None
     for record in records:
         event = record.event
+        if state is None and not isinstance(event, Declared):
+            return ()
         if state is not None and isinstance(event, Intent) and event.effect != "observe":
             found |= {(record.seq, text): None for text in _before(state, event, policy, record.when)}
         state = apply(state, record)

@@ -59,8 +59,17 @@ def apply(state: Incident | None, record: Folded) -> Incident:
     if isinstance(event, ev.Declared):
         raise ValueError(f"Record {record.seq} of {record.incident} declares the incident a second time.")
     state = replace(state, seq=record.seq, head=record.h, at=record.when)
+    state = _spend_code(state, event)
     change = _CHANGES.get(type(event))
     return state if change is None else change(state, event, record)
+
+
+def _spend_code(state: Incident, event: Event) -> Incident:
+    """A one-time code that proved somebody is spent, whatever it was given for."""
+    actor = event.actor
+    if actor is None or actor.code_step is None or not actor.person or isinstance(event, ev.Refused):
+        return state
+    return replace(state, code_steps=MappingProxyType({**state.code_steps, actor.person: actor.code_step}))
 
 
 def _declared(event: ev.Declared, record: Folded) -> Incident:
@@ -76,6 +85,7 @@ def _declared(event: ev.Declared, record: Folded) -> Incident:
         lead=_name(event),
     )
     clocks = replace(state.clocks, t1=event.kept_t1 or at, t0=event.said_since)
+    state = _spend_code(state, event)
     return replace(state, clocks=replace(clocks, t0_by=_name(event) if event.said_since else ""))
 
 
@@ -241,9 +251,6 @@ def _voted(state: Incident, event: ev.Voted, record: Folded) -> Incident:
         return replace(request, state="approved", approved_at=record.when, window_ends=event.window_ends)
 
     state = _on_request(state, event.request, count)
-    if event.actor.code_step is not None and event.actor.person:
-        spent = {**state.code_steps, event.actor.person: event.actor.code_step}
-        state = replace(state, code_steps=MappingProxyType(spent))
     if event.completes:
         state = _doing(replace(state, clocks=replace(state.clocks, t2=record.when)), record.when, "between")
     return state

@@ -9,36 +9,59 @@ client without an explicit retry makes the parent end at the first lost connecti
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import secrets
 import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
 import redis
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import TimeoutError as Late
-from redis.retry import Retry
 from rq import Queue, Worker
 from rq.job import Job
 
+from config.endpoints import Endpoints
+from config.load import ConfigError, Configuration, load_all, load_settings
+from config.settings import Settings
+from incident.desk import Desk
+from incident.doorbell import ADVANCE, LOOK_NOW, SURVEY, RqDoorbell, connect_rq
+from incident.journals.opening import open_journal
+from incident.keys import load_keys, load_writer
+from incident.policy import Rules
+from workers import jobs
 from workers.guard import GuardedJob
+from workers.jobs import Workbench, equip
+from workers.looking import Looker
+from workers.output import Blobs
+from workers.redact import Redactor
+from workers.remote import winrm_remote
+from workers.remote.winrm_remote import WinRmRemote
+from workers.tools import Tools
 
 Bell = Literal["look", "act"]
 """The two shared queues."""
 
-_PR_SET_PDEATHSIG: Final = 1
+JOBS: Final[Mapping[Bell, Mapping[str, Callable[..., object]]]] = {
+    "act": {ADVANCE: jobs.advance},
+    "look": {SURVEY: jobs.survey, LOOK_NOW: jobs.look_now},
+}
+"""All that each kind of worker does."""
 WORKER_TTL_S: Final = 20
 MONITOR_S: Final = 2
 MAINTENANCE_S: Final = 5
+_PR_SET_PDEATHSIG: Final = 1
+_log = logging.getLogger("lync-dr.worker")
 
 
 class SafeWorker(Worker):
     """RQ's forking worker, whose horses die with it and which is called dead within seconds."""
+
+    lets_jobs_end: bool = True
+    """Whether a job in hand ends first when the worker is told to stop. Looks need not: they change nothing."""
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         """Runs in the fork: asks the kernel to end this process when the worker does, then works."""
@@ -48,6 +71,11 @@ class SafeWorker(Worker):
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         """Five monitoring rounds instead of RQ's extra minute."""
         return 5 * int(self.job_monitoring_interval)
+
+    def handle_warm_shutdown_request(self) -> None:
+        """Told to stop: a call in flight is waited for, a look is dropped."""
+        if not self.lets_jobs_end and self.horse_pid:
+            self.kill_horse()
 
 
 def die_with_parent(parent: int | None) -> None:
@@ -59,32 +87,26 @@ def die_with_parent(parent: int | None) -> None:
         os._exit(1)
 
 
-def rq_client(url: str) -> redis.Redis:
-    """The client for RQ's own book-keeping: patient, because a lost bell costs time and a dead worker costs more.
-
-    Repeating its commands is harmless: rings are unique, and nothing in RQ's keys is evidence of anything.
-    """
-    return redis.Redis.from_url(
-        url,
-        retry=Retry(ExponentialBackoff(cap=2, base=0.1), 60),
-        retry_on_error=[Disconnected, Late],
-        socket_keepalive=True,
-        health_check_interval=10,
-    )
-
-
 def worker_name(name: str) -> str:
     """A name that no other start has had: a reused one is refused until the old one's key has run out."""
     return f"{name}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-def serve(bell: Bell, url: str, name: str, allowed: Mapping[str, Callable[..., object]], ready: Path | None) -> None:
-    """Listens to `bell` until told to stop. `ready` is written once this worker hears it."""
-    GuardedJob.allowed = dict(allowed)
-    client = rq_client(url)
-    queue = Queue(bell, connection=client, job_class=GuardedJob, serializer="json")
+def serve(bell: Bell, name: str, ready: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+    """Loads everything, refuses what is wrong in a sentence, and listens until told to stop.
+
+    `name` is the worker's signing key and its name in the record; `ready` is written once it listens. Raises
+    `ConfigError`, `KeyTrouble`, `WeakStore`, `Unreachable`.
+    """
+    settings = load_settings(environment)
+    first = load_all(settings)
+    root = Root(settings, first, name)
+    root.tools()
+    client = connect_rq(settings.store_url)
+    equip(Workbench(root.tools, lambda: _others_wait(client, bell), float(settings.relook_s)))
+    GuardedJob.allowed = dict(JOBS[bell])
     worker = SafeWorker(
-        [queue],
+        [Queue(bell, connection=client, job_class=GuardedJob, serializer="json")],
         name=worker_name(name),
         connection=client,
         job_class=GuardedJob,
@@ -94,11 +116,81 @@ def serve(bell: Bell, url: str, name: str, allowed: Mapping[str, Callable[..., o
         maintenance_interval=MAINTENANCE_S,
         log_job_description=False,
     )
+    worker.lets_jobs_end = bell == "act"
     if ready is not None:
-        _say_ready(ready)
+        ready.write_text(f"{os.getpid()}\n", "utf-8")
     worker.work(with_scheduler=False, logging_level="WARNING")
 
 
-def _say_ready(ready: Path) -> None:
-    ready.parent.mkdir(parents=True, exist_ok=True)
-    ready.write_text(f"{os.getpid()}\n", "utf-8")
+def _others_wait(client: redis.Redis, bell: Bell) -> bool:
+    return Queue(bell, connection=client, serializer="json").count > 0
+
+
+class Root:
+    """Puts a worker's tools together: once to find out what is wrong, then afresh for every job."""
+
+    def __init__(self, settings: Settings, config: Configuration, name: str) -> None:
+        self._settings, self._config, self._name = settings, config, name
+        self._pid = os.getpid()
+
+    def tools(self) -> Tools:
+        """Everything one job works with, from the files as they are now."""
+        config, settings = self._latest(), self._settings
+        keys = load_keys(settings.keys)
+        writer = load_writer(self._name, state_dir=settings.state, keys=keys)
+        journal = open_journal(settings.store_url, writer, keys, settings.state, weak_ok=settings.weak_store)
+        rules = Rules(policy=config.policy, practice=bool(config.endpoints.practice))
+        secret = _passwords(settings, config.endpoints)
+        redactor = Redactor(secret.values())
+        remote = WinRmRemote(_endpoints(settings, config.endpoints), redactor)
+        survey = config.estate.survey
+        return Tools(
+            name=self._name,
+            host=socket.gethostname(),
+            desk=Desk(journal, rules, lambda: datetime.now(UTC)),
+            bell=RqDoorbell(settings.store_url),
+            remote=remote,
+            looker=Looker(remote, config.endpoints, dns_s=float(survey.dns_s), port_s=float(survey.port_s)),
+            own=config,
+            redactor=redactor,
+            blobs=Blobs(settings.state),
+            lease_s=float(settings.lease_s),
+            fresh_s=float(settings.fresh_s),
+            alive=self._alive,
+        )
+
+    def _latest(self) -> Configuration:
+        """The files as they are now; where one has been spoiled meanwhile, the last good ones and a word about it."""
+        try:
+            return load_all(self._settings)
+        except ConfigError as wrong:
+            _log.warning("%s This worker goes on with the files it started with.", wrong)
+            return self._config
+
+    def _alive(self) -> bool:
+        """In a forked job: whether the worker that forked it is still there."""
+        return os.getpid() == self._pid or os.getppid() == self._pid
+
+
+def _passwords(settings: Settings, endpoints: Endpoints) -> dict[str, str]:
+    return {reference: settings.credential(reference).password.reveal() for reference in endpoints.credentials()}
+
+
+def _endpoints(settings: Settings, endpoints: Endpoints) -> dict[str, winrm_remote.Endpoint]:
+    """The hosts of the endpoints file as the door wants them, with their secrets."""
+    found = {}
+    for host, one in endpoints.hosts.items():
+        account = settings.credential(one.credential) if one.credential else None
+        found[host] = winrm_remote.Endpoint(
+            host=host,
+            url=one.url,
+            transport=one.transport,
+            username=account.username if account else "",
+            password=account.password.reveal() if account else "",
+            ca_file=one.ca,
+            cert_pem=one.client_cert,
+            cert_key_pem=one.client_key,
+            kerberos_host=one.server_name,
+            kerberos_delegation=one.delegate,
+        )
+    return found

@@ -189,7 +189,7 @@ class _Sink:
     def close(self) -> str:
         """Records the rest; the SHA-256 of the whole output, empty where none is kept."""
         blob = self._output.close()
-        return blob.sha256 if blob else ""
+        return blob.sha256 if blob and blob.size else ""
 
     def _record(self, batch: Batch) -> None:
         """A store that is away does not stop a cmdlet that runs: what it said is recorded when the store is back."""

@@ -9,6 +9,7 @@ rule lives in a Slack handler or in a job. Each module tells one story: `request
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from incident.commands import Command, Refusal
 from incident.decide import approval, closing, hands, requests, running
 from incident.decide.case import Case, no
 from incident.events import Event
+from incident.persons import person_of
 from incident.policy import Rules
 from incident.state import Incident
 
@@ -63,7 +65,17 @@ def decide(state: Incident | None, command: Command, rules: Rules, now: datetime
     case = Case(state, rules, moment)
     if state is None and not isinstance(command, c.Declare):
         return no(case, "no_incident", "find", "There is no such incident. Nothing happened.")
-    return _STORIES[type(command)](case, command)
+    return _STORIES[type(command)](case, _known_as(command, rules))
+
+
+def _known_as(command: Command, rules: Rules) -> Command:
+    """The command with its actor as the policy knows them: ids decide, whatever name or person came along."""
+    actor = getattr(command, "actor", None)
+    if actor is None:
+        return command
+    person = person_of(rules.policy, actor)
+    known = {"person": None} if person is None else {"person": person.id, "name": person.name}
+    return replace(command, actor=actor.model_copy(update=known))
 
 
 __all__ = ["decide"]

@@ -56,6 +56,7 @@ def ask(case: Case, command: AskApproval) -> Result:
         who = authorise(case, actor, "ask", ("declare", "approve", "operate"))
         if isinstance(who, Refusal):
             return who
+        actor = as_person(actor, who)
     if closed := open_or_refusal(case, "ask", actor):
         return closed
     if state.hard_stop is not None or planned is None:
@@ -123,7 +124,7 @@ def _vote(case: Case, request: Request, command: Approve, who: Person) -> Voted:
     completes = len(standing | {who.id}) >= needed
     step = command.code.step if command.code else command.actor.code_step
     return Voted(
-        actor=command.actor.model_copy(update={"person": who.id, "code_step": step}),
+        actor=as_person(command.actor, who).model_copy(update={"code_step": step}),
         cause=(request.seq,),
         request=request.number,
         digest=request.digest,
@@ -281,7 +282,7 @@ def decline(case: Case, command: Decline) -> Result:
     )
     if wrong is not None or request is None:
         return wrong or _unknown_request(case, command.actor, "decline", command.card)
-    actor = as_person(command.actor, who.id)
+    actor = as_person(command.actor, who)
     return (Declined(actor=actor, cause=(request.seq,), request=request.number, why=command.why),)
 
 
@@ -306,7 +307,7 @@ def say_still_disaster(case: Case, command: SayStillDisaster) -> Result:
         return no(case, "not_red", what, "There is no red warning to answer.", command.actor, request=request.number)
     if request.still_disaster:
         return ()
-    return (StillDisaster(actor=as_person(command.actor, who.id), cause=(request.seq,), request=request.number),)
+    return (StillDisaster(actor=as_person(command.actor, who), cause=(request.seq,), request=request.number),)
 
 
 def tick(case: Case, command: Tick) -> Result:

@@ -26,7 +26,7 @@ def cancel(case: Case, command: Cancel) -> Result:
     if t3 is not None:
         text = f"Too late to cancel: the first change was sent at {case.time(t3)}. You can stop: /lync stop"
         return no(case, "too_late", "cancel", text, command.actor)
-    actor = as_person(command.actor, who.id)
+    actor = as_person(command.actor, who)
     result: ClosedAs = "false_alarm" if command.false_alarm else "cancelled"
     word = "Closed as a false alarm" if command.false_alarm else "Cancelled"
     sentence = f"{word} by {who.name} at {case.time(case.now)}. Nothing was changed."
@@ -40,7 +40,7 @@ def close(case: Case, command: Close) -> Result:
         who = authorise(case, actor, "close", ("declare", "operate"))
         if isinstance(who, Refusal):
             return who
-        actor = as_person(actor, who.id)
+        actor = as_person(actor, who)
     if closed := open_or_refusal(case, "close", command.actor):
         return closed
     result = result_of(case.incident, by_person=actor is not None, confirm=_must_confirm(case))

@@ -27,6 +27,7 @@ from incident.events import (
     OutageSet,
     Told,
 )
+from incident.policy import Person
 
 
 def declare(case: Case, command: Declare) -> Result:
@@ -36,7 +37,7 @@ def declare(case: Case, command: Declare) -> Result:
         return who
     if command.since is not None and command.since > case.now:
         return no(case, "impossible_time", "declare", "The outage cannot begin in the future.", command.actor)
-    actor = command.actor.model_copy(update={"person": who.id})
+    actor = as_person(command.actor, who)
     if case.state is not None:
         if case.state.closed:
             return _closed(case, "declare", command.actor)
@@ -87,7 +88,7 @@ def set_outage(case: Case, command: SetOutage) -> Result:
     if command.since > case.now or (t1 is not None and command.since > t1):
         text = f"The outage cannot have begun after it was declared at {case.time(t1)}. Nothing was changed."
         return no(case, "impossible_time", "outage", text, command.actor)
-    return (OutageSet(actor=_as(command.actor, who.id), since=command.since),)
+    return (OutageSet(actor=as_person(command.actor, who), since=command.since),)
 
 
 def add_note(case: Case, command: AddNote) -> Result:
@@ -95,7 +96,7 @@ def add_note(case: Case, command: AddNote) -> Result:
     who = identify(case, command.actor, "note", need_account=False)
     if isinstance(who, Refusal):
         return who
-    return (Noted(actor=_as(command.actor, who.id), text=command.text),)
+    return (Noted(actor=as_person(command.actor, who), text=command.text),)
 
 
 def take_lead(case: Case, command: TakeLead) -> Result:
@@ -105,7 +106,7 @@ def take_lead(case: Case, command: TakeLead) -> Result:
         return who
     if closed := open_or_refusal(case, "lead", command.actor):
         return closed
-    return (LeadTaken(actor=_as(command.actor, who.id)),)
+    return (LeadTaken(actor=as_person(command.actor, who)),)
 
 
 def settle_follow_up(case: Case, command: SettleFollowUp) -> Result:
@@ -115,7 +116,7 @@ def settle_follow_up(case: Case, command: SettleFollowUp) -> Result:
         return who
     if not any(key == command.key and not done for key, _, done in case.incident.follow_ups):
         return no(case, "no_follow_up", "follow_up", f"No open follow-up is called {command.key}.", command.actor)
-    return (FollowUpSettled(actor=_as(command.actor, who.id), key=command.key, text=command.text),)
+    return (FollowUpSettled(actor=as_person(command.actor, who), key=command.key, text=command.text),)
 
 
 def open_follow_up(case: Case, command: OpenFollowUp) -> Result:
@@ -142,9 +143,6 @@ def record_told(case: Case, command: RecordTold) -> Result:
     )  # fmt: skip
 
 
-def _as(actor: Actor, person: str) -> Actor:
-    """The actor under the person the policy knows them as."""
-    return actor if actor.person == person else actor.model_copy(update={"person": person})
-
-
-as_person = _as
+def as_person(actor: Actor, person: Person) -> Actor:
+    """The actor as the policy knows them: its id and its name, whatever the account calls itself."""
+    return actor.model_copy(update={"person": person.id, "name": person.name})

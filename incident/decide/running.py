@@ -25,7 +25,7 @@ def stop(case: Case, command: Stop) -> Result:
     if state.stop is not None:
         by = state.stop.by.name if state.stop.by else "the system"
         return no(case, "stopped", "stop", f"Stopped already by {by} at {case.time(state.stop.at)}.", command.actor)
-    return (StopOrdered(actor=as_person(command.actor, who.id), why=command.why),)
+    return (StopOrdered(actor=as_person(command.actor, who), why=command.why),)
 
 
 def go_on(case: Case, command: GoOn) -> Result:
@@ -37,7 +37,7 @@ def go_on(case: Case, command: GoOn) -> Result:
         return closed
     if case.incident.stop is None:
         return no(case, "not_stopped", "go_on", "No stop is standing.", command.actor)
-    return (WentOn(actor=as_person(command.actor, who.id)),)
+    return (WentOn(actor=as_person(command.actor, who)),)
 
 
 def rule(case: Case, command: Rule) -> Result:
@@ -66,7 +66,7 @@ def rule(case: Case, command: Rule) -> Result:
 def _ruled(case: Case, command: Rule, who: Person, step: StepState, failure: Failure) -> tuple[Event, ...]:
     persons = (*rulings.votes_for(step, command.verdict), who.id)
     voted = RulingVoted(
-        actor=as_person(command.actor, who.id),
+        actor=as_person(command.actor, who),
         cause=(failure.seq,),
         step=command.step,
         attempt=command.attempt,
@@ -109,4 +109,4 @@ def confirm(case: Case, command: Confirm) -> Result:
     if case.incident.clocks.t3 is None and not case.incident.run_ended:
         text = "Nothing has been moved yet, so there is nothing to confirm."
         return no(case, "nothing_to_confirm", "confirm", text, command.actor)
-    return (Confirmed(actor=as_person(command.actor, who.id), text=command.text),)
+    return (Confirmed(actor=as_person(command.actor, who), text=command.text),)

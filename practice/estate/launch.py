@@ -2,7 +2,7 @@
 
 Files in the directory: `endpoints.toml` (hosts for the product), `lync.credential` (0600), `env.json` (variables that
 name it), `ca.pem`, `estate.json` (each process: its control, WinRM and DNS addresses) and, written last,
-`controls.json` (the trainer's buttons).
+`controls.json` (by process name the address of its control; and the trainer's buttons, each a label and a request).
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Member:
             text=True,
         )
         self.ready: dict[str, Any] = {}
+        self._asked = False
 
     def wait_ready(self) -> None:
         """Read the line in which the process says where it is; raises `DidNotStart`."""
@@ -66,10 +67,15 @@ class Member:
         with _NO_PROXY.open(request, timeout=20) as answer:
             return json.load(answer)
 
-    def stop(self) -> None:
-        """End this process, by its own pid."""
-        if self.process.poll() is None:
+    def ask_to_end(self) -> None:
+        """One SIGTERM: a second would meet an interpreter that has already put its handlers away."""
+        if not self._asked and self.process.poll() is None:
             self.process.terminate()
+        self._asked = True
+
+    def stop(self) -> None:
+        """End this process, by its own pid, and wait for it."""
+        self.ask_to_end()
         try:
             self.process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
@@ -153,7 +159,8 @@ class PractisedEstate:
         (self.out / "endpoints.toml").write_text("\n".join(lines), encoding="utf-8")
         self._json("env.json", {"LYNC_DR_CREDENTIAL_LYNC_FILE": str(self._credential)})
         self._json("estate.json", {n: {**m.ready, "pid": m.process.pid} for n, m in self.members.items()})
-        self._json("controls.json", self.buttons())
+        controls = {name: member.ready["control"] for name, member in self.members.items()}
+        self._json("controls.json", controls | self.buttons())
 
     def _json(self, name: str, data: object) -> None:
         temporary = self.out / (name + ".new")
@@ -186,14 +193,11 @@ class PractisedEstate:
             "url": surviving + "/fault",
             "body": cut,
         }
-        for each in self.buttons_hosts():
-            url = self.members[each].ready["control"] + "/clear"
-            buttons[f"{each}-clear"] = {"label": f"Clear the faults of {each}", "url": url, "body": {}}
+        for place in OCSGUY.places:
+            site = place.name.lower()
+            url = self.members[site].ready["control"] + "/clear"
+            buttons[f"{site}-clear"] = {"label": f"Clear the faults of {place.name}", "url": url, "body": {}}
         return buttons
-
-    def buttons_hosts(self) -> tuple[str, ...]:
-        """Members whose faults can be cleared by a button: the sites."""
-        return tuple(place.name.lower() for place in OCSGUY.places)
 
     def ended(self) -> Member | None:
         """A process that ended although nobody asked it to."""
@@ -201,7 +205,6 @@ class PractisedEstate:
 
     def stop(self) -> None:
         for member in reversed(self.members.values()):
-            if member.process.poll() is None:
-                member.process.terminate()
+            member.ask_to_end()
         for member in self.members.values():
             member.stop()

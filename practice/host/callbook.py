@@ -21,10 +21,10 @@ class Entry:
     number: int
     host: str
     at: str
-    text: str
+    literal: str
     cmdlet: str = ""
     params: list[list[Any]] = field(default_factory=list)
-    changes: bool = False
+    changing: bool = False
     run: str = ""
     call: str = ""
     outcome: str = "running"

@@ -316,7 +316,8 @@ class Practice:
         if not self.settings.controls or not self.settings.controls.is_file():
             return {}
         data = json.loads(self.settings.controls.read_text())
-        return {name: {"url": one} if isinstance(one, str) else one for name, one in data.items()}
+        # A bare address is where a process takes orders, for programs; only what has a label is a button.
+        return {name: one for name, one in data.items() if isinstance(one, dict)}
 
     async def _controls(self, request: web.Request) -> web.Response:
         shown = [

@@ -46,6 +46,7 @@ class WinRM:
         self.host = host
         self.account = account
         self.shells = Shells()
+        self.polls = 0  # long polls that wait right now
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(certificate, key)
         self._listener = Listener(self._serve, port, f"winrm-{host.fqdn}", self._wrap)
@@ -169,7 +170,11 @@ class WinRM:
         desired = _required(request.body, "Receive").find(f"{_RSP}DesiredStream")
         process = self.shells.process(shell, desired.get("CommandId", "") if desired is not None else "")
         room = (min(request.max_envelope, _MAX_BODY) - _ENVELOPE_OVERHEAD) * 3 // 4
-        received = process.receive(request.timeout_s, max(1024, room))
+        self.polls += 1
+        try:
+            received = process.receive(request.timeout_s, max(1024, room))
+        finally:
+            self.polls -= 1
         shell.used = max(shell.used, self.shells._clock())
         if received is None:
             raise timed_out()

@@ -1,13 +1,255 @@
-"""One whole run, and the truth table of what happened to a call."""
+"""Carrying out, against two sites in memory: one whole run, and the truth table of what can happen to a call."""
 
 from __future__ import annotations
 
-from tests.workers.world import World
-from workers.results import Closed
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from incident import commands as c
+from incident.events import FollowUp, HandTaken, Outcome, StepFailed, Waits
+from tests.workers.world import ACT2, Play, Sites, World, configuration, who
+from workers.remote.door import Answer, CallLike, Deadline, OnFrame, RunId
+from workers.results import Closed, Stopped, WaitingForPerson, WaitsForHold
+
+CMS, EDGE, POOL = "Invoke-CsManagementServerFailover", "Set-CsEdgeServer", "Invoke-CsPoolFailOver"
+ADD, DROP = "Add-DnsServerResourceRecordA", "Remove-DnsServerResourceRecord"
+RED = "Something went wrong in red."
 
 
 def test_a_run_from_approval_to_proof() -> None:
     world = World().approved()
-    ending = world.advance()
-    assert isinstance(ending, Closed), ending
+    assert isinstance(world.advance(), Closed)
     assert world.state.run_ended == "complete"
+    assert world.sent() == [CMS, EDGE, POOL, *[ADD, DROP] * 5]
+    clocks = world.state.clocks
+    assert None not in (clocks.t1, clocks.t2, clocks.t3, clocks.t4, clocks.t5, clocks.pool_verified)
+    # An intent stands before each outcome, and nothing is held any more.
+    codes = [code for code in world.codes() if code in ("STP002I", "STP003I")]
+    assert codes == ["STP002I", "STP003I"] * 13
+    assert not world.bot.journal.holds()
+    # A second ring finds nothing to do and writes nothing.
+    before = world.state.seq
+    assert isinstance(world.advance(who=ACT2), Closed)
+    assert world.state.seq == before
+
+
+# --- the truth table ----------------------------------------------------------------------------------------
+
+
+def red_and_done(sites: Sites, call: CallLike) -> Play:
+    sites.obey(call)
+    return Play(errors=(RED,))
+
+
+def red_and_untouched(sites: Sites, call: CallLike) -> Play:
+    return Play(errors=(RED,), terminated=True)
+
+
+def red_and_half(sites: Sites, call: CallLike) -> Play:
+    sites.pools["fe1"] = "FailingOver"
+    return Play(errors=(RED,))
+
+
+def turned_away(sites: Sites, call: CallLike) -> Play:
+    return Play(refused="fe2.ocsguy.local refused the shell. Nothing was run.")
+
+
+def cut_and_done(sites: Sites, call: CallLike) -> Play:
+    sites.obey(call)
+    return Play(cut=True)
+
+
+def cut_and_untouched(sites: Sites, call: CallLike) -> Play:
+    return Play(cut=True)
+
+
+def cut_and_half(sites: Sites, call: CallLike) -> Play:
+    sites.pools["fe1"] = "FailingOver"
+    return Play(cut=True)
+
+
+def silent(sites: Sites, call: CallLike) -> Play:
+    sites.obey(call)
+    return Play(hang=True)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a server does with one call, what is then certain, and how many people it takes to run it again."""
+
+    cmdlet: str
+    trick: Callable[[Sites, CallLike], Play]
+    result: str
+    status: str
+    begun: str = ""
+    retry_takes: int = 0
+    """0: nobody is asked, and the run goes on by itself."""
+    sent: int = 1
+
+
+ROWS = {
+    "once, red, done": Row(POOL, red_and_done, "red", "done_red"),
+    "once, red, not begun": Row(POOL, red_and_untouched, "red", "failed", "not_begun", 1, 2),
+    "once, red, half done": Row(POOL, red_and_half, "red", "failed", "half_done", 2, 2),
+    "once, turned away": Row(POOL, turned_away, "refused", "failed", "not_begun", 1, 2),
+    "once, cut, done": Row(POOL, cut_and_done, "unknown", "done"),
+    "once, cut, not begun": Row(POOL, cut_and_untouched, "unknown", "unknown", "not_begun", 2, 2),
+    "once, cut, half done": Row(POOL, cut_and_half, "unknown", "unknown", "half_done", 2, 2),
+    "once, silent, done": Row(POOL, silent, "unknown", "done"),
+    "converge, cut, not begun": Row(EDGE, cut_and_untouched, "unknown", "done", sent=2),
+    "converge, turned away": Row(EDGE, turned_away, "refused", "done", sent=2),
+    "converge, red, not begun": Row(EDGE, red_and_untouched, "red", "failed", "not_begun", 1, 2),
+    "degradable, red": Row(ADD, red_and_untouched, "red", "degraded", "not_begun", sent=5),
+}
+STEPS = {CMS: "cms", EDGE: "edge.edge1", POOL: "pool", ADD: "dns.meet.dns2"}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_is_certain_decides(name: str) -> None:
+    row, step = ROWS[name], STEPS[ROWS[name].cmdlet]
+    world = World(own=configuration(limit_s=2, usual_s=[0, 1])).approved()
+    world.sites.tricks[row.cmdlet] = [row.trick]
+    ending = world.advance()
+    first = next(e for e in world.events(Outcome) if e.step == step)
+    assert (first.result, world.status(step)) == (row.result, row.status)
+    if row.begun:
+        failed = next(e for e in world.events(StepFailed) if e.step == step)
+        assert failed.begun == row.begun
+        assert failed.table[0][2]
+        assert failed.text.count(".") >= 2, failed.text
+    if row.result == "red":
+        assert RED in " ".join(first.red)
+        assert any(step in e.key for e in world.events(FollowUp)) == (row.status in ("done_red", "degraded"))
+    if row.retry_takes:
+        assert isinstance(ending, WaitingForPerson)
+        # Nobody sends it again before enough people have said so, however often it rings.
+        for person in ("bo", "chen")[: row.retry_takes]:
+            assert isinstance(world.advance(who=ACT2), WaitingForPerson)
+            assert len(world.sent(row.cmdlet)) == 1
+            world.rule(person, "retry", step)
+        ending = world.advance(who=ACT2)
+    assert isinstance(ending, Closed), ending
+    assert len(world.sent(row.cmdlet)) == row.sent
+    assert world.state.run_ended == "complete"
+
+
+def test_slower_than_usual_is_said_and_has_no_consequence() -> None:
+    world = World(own=configuration(limit_s=2, usual_s=[0, 1])).approved()
+    world.sites.tricks[POOL] = [silent]
+    world.advance()
+    assert world.codes().count("STP009W") == 1
+    assert world.state.run_ended == "complete"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ended", "status"), [("done", "complete", "ruled_done"), ("abort", "aborted", "failed")]
+)
+def test_people_may_settle_a_step_or_end_the_run(verdict: str, ended: str, status: str) -> None:
+    world = World().approved()
+    world.sites.tricks[POOL] = [red_and_half]
+    world.advance()
+    for person in ("bo", "chen"):
+        world.rule(person, verdict, "pool")
+    assert isinstance(world.advance(), Closed)
+    assert (world.state.run_ended, world.status("pool")) == (ended, status)
+    assert len(world.sent(POOL)) == 1
+    assert bool(world.sent(ADD)) == (ended == "complete")
+
+
+# --- stops, holds, other hands --------------------------------------------------------------------------------
+
+
+def test_a_stop_acts_before_the_next_step_and_not_inside_one() -> None:
+    world = World().approved()
+
+    def stopped_meanwhile(sites: Sites, call: CallLike) -> Play:
+        world.do(c.Stop(actor=who("chen"), why="wait"))
+        return sites.obey(call)
+
+    world.sites.tricks[CMS] = [stopped_meanwhile]
+    assert isinstance(world.advance(), WaitingForPerson)
+    assert (world.status("cms"), world.sent()) == ("done", [CMS])
+    world.do(c.GoOn(actor=who("bo")))
+    assert isinstance(world.advance(), Closed)
+
+
+def test_what_another_incident_holds_is_waited_for_and_rung_for() -> None:
+    world = World().approved()
+    other = "20261122-fe3-a"
+    journal = world.desk(ACT2).journal
+    declared = world.state.declared.model_copy(update={"pool": "fe3", "partner": "fe4"})
+    world.bot.journal.open(other, "fe3+fe4", [declared])
+    head = journal.append(journal.head(other), [HandTaken(epoch=1, host="h", worker="act2")], epoch=1, take=["cms"])
+    assert world.advance() == WaitsForHold("cms", other)
+    assert [e.other for e in world.events(Waits)] == [other]
+    assert not world.sent()
+    journal.append(head, [HandTaken(epoch=2, host="h", worker="act2")], epoch=2, give=["cms"])
+    assert isinstance(world.advance(), Closed)
+    # Letting go rang for the others.
+    assert ("workers.jobs.advance", (other,)) in world.bell.rung
+
+
+def test_a_step_that_is_already_so_is_skipped() -> None:
+    world = World().approved()
+    world.sites.edge = "fe2"
+    world.advance()
+    assert world.status("edge.edge1") == "skipped"
+    assert EDGE not in world.sent()
+
+
+class PowerCut(BaseException):
+    """The worker is gone in the middle of everything."""
+
+
+@dataclass
+class Doomed:
+    """A door whose worker dies at one cmdlet: before a byte is sent, or when the server has ended."""
+
+    world: World
+    cmdlet: str
+    sent: bool
+
+    def run(self, host: str, call: CallLike, run: RunId, deadline: Deadline, on_frame: OnFrame) -> Answer:
+        if call.cmdlet != self.cmdlet:
+            return self.world.remote.run(host, call, run, deadline, on_frame)
+        if self.sent:
+            self.world.remote.run(host, call, run, deadline, on_frame)
+        raise PowerCut
+
+    def run_many(self, *given: Any) -> Any:
+        return self.world.remote.run_many(*given)
+
+    def trace(self, host: str, run: RunId) -> Any:
+        return self.world.remote.trace(host, run)
+
+
+@pytest.mark.parametrize(("cmdlet", "sent", "result"), [(POOL, True, "adopted"), (POOL, False, "unknown"),
+                                                         (EDGE, False, "not_begun")])  # fmt: skip
+def test_another_hand_looks_at_what_a_lost_one_began(cmdlet: str, sent: bool, result: str) -> None:
+    world = World().approved()
+    with pytest.raises(PowerCut):
+        world.advance(remote=Doomed(world, cmdlet, sent))
+    assert world.state.open_attempt is not None
+    ending = world.advance(who=ACT2)
+    outcome = next(e for e in world.events(Outcome) if e.step == STEPS[cmdlet])
+    assert outcome.result == result
+    assert len(world.sent(cmdlet)) == (0 if result == "unknown" else 1)
+    if result == "unknown":
+        # An intent without a trace is no permission: two people decide.
+        assert isinstance(ending, WaitingForPerson)
+        world.rule("bo", "retry", "pool")
+        assert isinstance(world.advance(), WaitingForPerson)
+        world.rule("chen", "retry", "pool")
+        ending = world.advance()
+    assert isinstance(ending, Closed)
+    assert len(world.sent(cmdlet)) == 1
+
+
+def test_nothing_is_sent_that_somebody_else_has_begun() -> None:
+    world = World().approved()
+    world.sites.pools["fe1"] = "FailingOver"
+    assert isinstance(world.advance(), WaitingForPerson | Stopped)
+    assert POOL not in world.sent()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -57,7 +57,7 @@ KEYS = Keys([BOT.public, ACT1.public, ACT2.public])
 def estate(**timing: Any) -> Estate:
     """The practice estate with limits of seconds."""
     data = tomllib.loads((ROOT / "config" / "estate.practice.toml").read_text("utf-8"))
-    quick = {"usual_s": [0, 30], "limit_s": 30, "verify_limit_s": 2, "poll_s": 1, **timing}
+    quick = {"usual_s": [0, 30], "limit_s": 30, "verify_limit_s": 1, "poll_s": 1, **timing}
     data["timing"] = dict.fromkeys(("cms", "edge", "pool", "dns", "proof"), quick)
     return Estate.model_validate(data)
 
@@ -87,6 +87,7 @@ def who(key: str) -> Actor:
     return Actor(person=key, name=key.title(), via="slack", user=f"U{key.upper()}", team=TEAM, account=seen)
 
 
+E = TypeVar("E", bound=Event)
 Trick = Callable[["Sites", CallLike], Play]
 """What a server does instead of the ordinary thing; it may still change the sites."""
 
@@ -197,8 +198,74 @@ class NoPlaces:
         return None
 
 
+class Conversation:
+    """What the people say, through the bot's desk; and what one asks the record afterwards."""
+
+    bot: Desk
+    incident: str
+
+    # --- the way to an approved plan ---
+
+    def do(self, command: c.Command) -> tuple[Event, ...]:
+        answer = self.bot.do(self.incident, command)
+        assert answer.refusal is None, answer.refusal
+        self.incident = answer.incident
+        return answer.events
+
+    @property
+    def state(self) -> Incident:
+        return self.bot.state(self.incident)
+
+    def declared(self, pool: str = "fe1") -> Self:
+        self.do(
+            c.Declare(
+                actor=who("rita"), playbook="declare-disaster", pool=pool, pool_fqdn=FE1, site="London", partner="fe2",
+                partner_fqdn=FE2, partner_site="Leeds", users=4212, reason="dc1 power",
+                raw="/lync declare-disaster fe1", channel="C0INC",
+            )
+        )  # fmt: skip
+        return self
+
+    def asked(self) -> Self:
+        self.declared()
+        self.survey()
+        self.do(c.AskApproval(actor=None, nonce=NONCE))
+        self.do(c.RecordCard(request=1, card=CARD))
+        return self
+
+    def approved(self) -> Self:
+        self.asked()
+        self.do(self.approve("bo"))
+        return self
+
+    def approve(self, person: str) -> c.Approve:
+        planned = self.state.planned
+        assert planned is not None
+        return c.Approve(actor=who(person), request=1, nonce=NONCE, digest=planned.digest[:16], card=CARD)
+
+    def rule(self, person: str, verdict: str, step: str, attempt: int = 1) -> None:
+        self.do(c.Rule(actor=who(person), step=step, attempt=attempt, verdict=verdict, reason="seen"))  # type: ignore[arg-type]
+
+    def survey(self) -> None:
+        """Has the estate looked at once."""
+        raise NotImplementedError
+
+    # --- what one asks afterwards ---
+
+    def codes(self) -> list[str]:
+        return [record.code for record in self.bot.records(self.incident)]
+
+    def events(self, kind: type[E]) -> list[E]:
+        return [r.event for r in self.bot.records(self.incident) if isinstance(r.event, kind)]
+
+    def status(self, step: str) -> str:
+        found = self.state.step(step)
+        assert found is not None
+        return found.status
+
+
 @dataclass
-class World:
+class World(Conversation):
     """Sites, journal and desks of one test."""
 
     own: Configuration = field(default_factory=lambda: configuration())
@@ -230,60 +297,11 @@ class World:
             **more,
         )
 
-    # --- the way to an approved plan ---
-
-    def do(self, command: c.Command) -> tuple[Event, ...]:
-        answer = self.bot.do(self.incident, command)
-        assert answer.refusal is None, answer.refusal
-        self.incident = answer.incident
-        return answer.events
-
-    @property
-    def state(self) -> Incident:
-        return self.bot.state(self.incident)
-
-    def declared(self, pool: str = "fe1") -> World:
-        self.do(
-            c.Declare(
-                actor=who("rita"), playbook="declare-disaster", pool=pool, pool_fqdn=FE1, site="London", partner="fe2",
-                partner_fqdn=FE2, partner_site="Leeds", users=4212, reason="dc1 power",
-                raw="/lync declare-disaster fe1", channel="C0INC",
-            )
-        )  # fmt: skip
-        return self
-
-    def asked(self) -> World:
-        self.declared()
+    def survey(self) -> None:
         assert survey(self.incident, self.tools(ACT2))
-        self.do(c.AskApproval(actor=None, nonce=NONCE))
-        self.do(c.RecordCard(request=1, card=CARD))
-        return self
-
-    def approved(self) -> World:
-        self.asked()
-        self.do(self.approve("bo"))
-        return self
-
-    def approve(self, person: str) -> c.Approve:
-        planned = self.state.planned
-        assert planned is not None
-        return c.Approve(actor=who(person), request=1, nonce=NONCE, digest=planned.digest[:16], card=CARD)
-
-    def rule(self, person: str, verdict: str, step: str, attempt: int = 1) -> None:
-        self.do(c.Rule(actor=who(person), step=step, attempt=attempt, verdict=verdict, reason="seen"))  # type: ignore[arg-type]
 
     def advance(self, **more: Any) -> Ending:
         return advance(self.incident, self.tools(**more))
-
-    # --- what one asks afterwards ---
-
-    def codes(self) -> list[str]:
-        return [record.code for record in self.bot.records(self.incident)]
-
-    def status(self, step: str) -> str:
-        found = self.state.step(step)
-        assert found is not None
-        return found.status
 
     def sent(self, cmdlet: str = "") -> list[str]:
         return [name for _, name in self.sites.told if cmdlet in name]

@@ -4,53 +4,15 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from incident import commands as c
-from incident.desk import Desk
 from incident.events import Refused
 from incident.journal import REGISTER, Fenced
-from incident.journals.memory import MemoryStore
-from incident.journals.signed import SignedJournal
-from incident.keys import Keys, Writer
 
-from .play import CARD, DECLARE, DIGEST, DIGESTS, NONCE, RULES, T1, person, planned, surveyed, who
-
-
-class House:
-    """One store, a bot's desk (two where asked) and a worker's, and one clock."""
-
-    def __init__(self, rules=RULES) -> None:
-        self.now = T1
-        store = MemoryStore()
-        writers = [
-            Writer(name, kind, Ed25519PrivateKey.generate(), "0a1b2c3d", self.clock, lambda: 1)
-            for name, kind in (("bot-a", "bot"), ("bot-b", "bot"), ("act-1", "worker"))
-        ]
-        keys = Keys([w.public for w in writers])
-        journals = [SignedJournal(store, keys=keys, writer=w, copies=None) for w in writers]
-        self.bot, self.other_bot, self.worker = (Desk(j, rules, self.clock) for j in journals)
-
-    def clock(self):
-        return self.now
-
-    def after(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-    def asked(self) -> str:
-        key = self.bot.declare(DECLARE).incident
-        self.after(20)
-        self.worker.do(key, c.RecordSurvey((surveyed(self.now), planned())))
-        assert self.bot.do(key, c.AskApproval(None, NONCE)).ok
-        assert self.bot.do(key, c.RecordCard(1, CARD)).ok
-        return key
-
-
-def approve(user: str) -> c.Approve:
-    return c.Approve(actor=who(user), request=1, nonce=NONCE, digest=DIGEST[:16], card=CARD)
+from .house import House, approve
+from .play import DECLARE, DIGEST, DIGESTS, RULES, T1, person, planned, who
 
 
 def test_an_incident_is_opened_joined_and_carried_by_a_worker_with_an_epoch():

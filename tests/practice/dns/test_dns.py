@@ -91,7 +91,7 @@ def test_a_name_moves_without_ever_being_empty(bench: Bench) -> None:
     assert bench.serial() == serial + 2
     found = bench.run("Get-DnsServerResourceRecord", Name="meet", RRType="A").outputs
     assert [(r["HostName"], r["RecordData"]["IPv4Address"]) for r in found] == [("meet", NEW)]
-    assert [e["changes"] for e in bench.host.callbook.entries()] == [True] * 5 + [False]
+    assert [e["changing"] for e in bench.host.callbook.entries()] == [True] * 5 + [False]
 
 
 def test_aliases_and_what_is_refused(bench: Bench) -> None:

@@ -95,7 +95,7 @@ def test_a_lost_site_is_recovered(launched: Launched) -> None:
     assert launched.address(f"meet.{ZONE}", f"dns2.{ZONE}") == ["10.20.0.11"]
     assert launched.run(FE2, ask("Test-CsWebScheduler", "Result", TargetFqdn=FE2)).rows == [{"Result": "Success"}]
     log = launched.estate.members["leeds"].ask("/log")
-    assert [entry["cmdlet"] for entry in log if entry["changes"]] == [
+    assert [entry["cmdlet"] for entry in log if entry["changing"]] == [
         "Invoke-CsManagementServerFailover",
         "Set-CsEdgeServer",
         "Invoke-CsPoolFailOver",
@@ -139,7 +139,8 @@ def test_the_command_runs_until_told_to_stop(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(10) == 0
     assert set(members) == {"london", "leeds", "dns1", "dns2"}
-    assert buttons["london-plug"]["url"] == members["london"]["control"] + "/plug"
+    assert buttons["london"] == members["london"]["control"]
+    assert buttons["london-plug"]["url"] == buttons["london"] + "/plug"
     for member in members.values():
         with pytest.raises(ProcessLookupError):
             os.kill(member["pid"], 0)

@@ -239,8 +239,8 @@ def test_faults_before_and_after_the_deed(pair: Pair) -> None:
         host.faults.arm({"kind": "earthquake"})
     assert not pair.run("Invoke-CsPoolFailOver", **POOL, WhatIf=True).errors
     entries = host.callbook.entries()
-    assert [e["changes"] for e in entries] == [True, True, False]
-    assert entries[0]["text"] == (
+    assert [e["changing"] for e in entries] == [True, True, False]
+    assert entries[0]["literal"] == (
         "Invoke-CsManagementServerFailover -BackupSqlServerFqdn fe2.ocsguy.local -BackupSqlInstanceName RTC "
         "-Force -Confirm:$false"
     )
