@@ -63,9 +63,17 @@ class Persons:
             raise Impossible(f"{self.space.name_of(user)} cannot see a channel {ident}.", 404)
         if speak and user not in self.space.members_of(found):
             raise Impossible(f"Join #{self.space.name_of(found)} before writing in it.")
+        if speak and (app := self._silent_app(found)):
+            raise Impossible(f"Sending messages to {app.name} has been turned off; its commands work in any channel.")
         if speak and found in self.space.channels and self.space.channels[found].is_archived:
             raise Impossible(f"#{self.space.name_of(found)} is archived.")
         return found
+
+    def _silent_app(self, channel: str) -> App | None:
+        """Return the app whose own conversation this is, where its manifest keeps people from writing there."""
+        people = self.space.direct.get(channel, ())
+        apps = self.space.apps.values()
+        return next((a for a in apps if a.messages_tab_read_only and a.bot_user in people), None)
 
     def _seen_message(self, user: str, channel: str, ts: str) -> Message:
         message = self.space.message(channel, ts)
@@ -405,10 +413,14 @@ class Persons:
     # --- moving about ------------------------------------------------------------------------------------
 
     def open(self, user: str, channel: str) -> dict[str, Any]:
-        """Look at a channel: it counts as read; opening the app's own conversation is an event for it."""
+        """Look at a channel: it counts as read. An account's id opens the direct message with that account.
+
+        Opening the app's own conversation is an event for the app, if it subscribed to that.
+        """
         self.signed_in(user)
         app = next((a for a in self.space.apps.values() if channel == a.bot_user), None)
-        channel = self.space.open_direct(user, app.bot_user) if app else self._channel(user, channel)
+        direct = channel in self.space.members
+        channel = self.space.open_direct(user, channel) if direct else self._channel(user, channel)
         newest = max(self._visible(user, channel), key=lambda m: m.ts, default=None)
         before = self.space.read_up_to.get((user, channel), "")
         self.space.read_up_to[user, channel] = newest.ts if newest else before
@@ -492,6 +504,7 @@ class Persons:
             "id": ident, "name": name, "kind": kind, "topic": topic, "with": other,
             "member": user in self.space.members_of(ident),
             "external": bool(found and found.is_ext_shared), "archived": bool(found and found.is_archived),
+            "silent": self._silent_app(ident) is not None,
             "members": len(self.space.members_of(ident)),
             "unread": len(news), "mentions": len(for_me),
             "messages": [self._shown(user, m, visible, drawn) for m in sorted(tops, key=lambda m: m.ts)],

@@ -337,7 +337,10 @@ class Practice:
         try:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
                 async with session.request(one.get("method", "POST"), one["url"], json=one.get("body", {})) as answer:
-                    return self._done({"status": answer.status, "answer": (await answer.text())[:2000]})
+                    text = (await answer.text())[:2000]
+                    if answer.status >= 400:
+                        raise Impossible(f"The practice sites refused that ({answer.status}): {text}", 502)
+                    return self._done({"status": answer.status, "answer": text})
         except (aiohttp.ClientError, TimeoutError):
             raise Impossible("The practice sites did not answer; are they running?", 502) from None
 

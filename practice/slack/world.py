@@ -96,6 +96,7 @@ class App(Part):
     app_scopes: tuple[str, ...] = ("connections:write",)
     commands: tuple[Command, ...] = ()
     events: tuple[str, ...] = ()
+    messages_tab_read_only: bool = False
     mode: Literal["socket", "http"] = "socket"
     request_url: str = ""
     revoked: bool = False
@@ -124,20 +125,20 @@ def built_in_world() -> World:
     bot = "UBOTLYNC"
     return World(
         members=(
-            Member(id="URITA", name="rita", real_name="Rita Berg", hint="approving her own request"),
+            Member(id="URITA", name="rita", real_name="Rita Berg", hint="approve her own request"),
             Member(id="UBO", name="bo", real_name="Bo Lund"),
             Member(id="UCHEN", name="chen", real_name="Chen Wu"),
             Member(id="UDANA", name="dana", real_name="Dana Ito"),
-            Member(id="UOLAF", name="olaf", real_name="Olaf Out", hint="an outsider"),
-            Member(id="UGUEST", name="gus", real_name="Gus Guest", is_restricted=True, hint="a guest"),
+            Member(id="UOLAF", name="olaf", real_name="Olaf Out", hint="approve as an outsider"),
+            Member(id="UGUEST", name="gus", real_name="Gus Guest", is_restricted=True, hint="approve as a guest"),
             Member(id="UGONE", name="gone", real_name="Gone Gale", deleted=True),
             Member(
                 id="UFOREIGN", name="fay", real_name="Fay Foreign", team_id="TOTHER", is_stranger=True,
-                hint="from another company",
+                hint="approve from another company",
             ),
             Member(
                 id="UNEW", name="nia", real_name="Nia New", is_invited_user=True, is_email_confirmed=False,
-                hint="invited, mail not confirmed",
+                hint="approve before her mail is confirmed",
             ),
             Member(id=bot, name="lync", real_name="Lync Recovery", is_bot=True, is_app_user=True),
             Member(id="UBOTEVIL", name="helperbot", real_name="Helper Bot", is_bot=True, is_app_user=True),
@@ -165,11 +166,11 @@ def built_in_world() -> World:
                 ),
                 commands=(
                     Command(
-                        command="/lync", description="Start, approve, follow or undo a pool failover",
-                        usage_hint="declare-disaster fe1 | status | help", should_escape=True,
+                        command="/lync", description="Declare a lost pool, approve, follow, stop",
+                        usage_hint="declare-disaster fe1 | status | plan fe1 | help", should_escape=True,
                     ),
                 ),
-                events=("app_home_opened",),
+                messages_tab_read_only=True,
             ),
             App(
                 id="A0EVIL", name="Helper Bot", bot_user="UBOTEVIL", bot_id="B0EVIL",

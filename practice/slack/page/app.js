@@ -194,14 +194,24 @@ function drawRoom(room) {
   drawMessages($("messages"), room.messages, room, false);
   if (!room.messages.length) {
     $("messages").replaceChildren(h("p", { class: "empty", "data-ts": "" }, h("strong", {}, room.kind === "dm" ? room.name : `#${room.name}`),
-      room.kind === "dm" ? " has not written to you yet." : " is quiet. Slash commands go into the box below."));
+      room.kind === "dm" ? " has not written to you yet." : " is quiet.", hints(room)));
   }
+  if (!$("composer-place").childElementCount) $("composer-place").append(composer(room, ""));
   const grew = before !== $("messages").lastElementChild?.dataset.ts;
   if (state.at && first) jump(state.at);
   else if (first || atEnd) stream.scrollTop = stream.scrollHeight;
   $("newer").hidden = !(grew && !atEnd && !first) && ($("newer").hidden || atEnd);
   if (room.unread && (first || atEnd) && document.visibilityState === "visible") act("open", { channel: room.id });
-  if (!$("composer-place").childElementCount) $("composer-place").append(composer(room, ""));
+}
+
+// In an empty channel: the app's first commands, to be put into the message box with one tap.
+function hints(room) {
+  const commands = state.apps.flatMap((app) => app.commands.map((one) => `${one.command} ${one.usage_hint.split("|")[0].trim()}`));
+  if (room.silent || !room.member || !commands.length) return null;
+  return h("span", { class: "hints" }, "Try ", commands.map((text) => h("button", { type: "button", class: "hint", onclick: () => {
+    $("composer-text").value = text;
+    $("composer-text").focus();
+  } }, text)));
 }
 
 function jump(ts) {
@@ -379,6 +389,10 @@ function keepDraft() {
 function composer(room, thread) {
   const id = thread ? "thread-text" : "composer-text";
   const where = thread ? "Reply…" : `Message ${room.kind === "dm" ? room.name : `#${room.name}`}`;
+  if (room.silent || room.archived) {
+    const why = room.archived ? "This channel is archived." : "Sending messages to this app has been turned off. Its commands work in any channel.";
+    return h("p", { class: "composer off" }, why);
+  }
   if (!room.member) {
     return h("div", { class: "composer join" }, h("p", {}, `You are looking at #${room.name}.`),
       h("button", { type: "button", class: "block-button filled primary", onclick: () => act("join", { channel: room.id }).then(() => $("composer-place").replaceChildren()) }, "Join channel"));

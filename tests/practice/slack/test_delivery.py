@@ -108,6 +108,8 @@ def test_a_late_answer_is_a_time_out_for_the_person_and_is_not_sent_again(lonely
 
 
 def test_an_event_comes_again_until_it_is_acknowledged(lonely: Workspace) -> None:
+    lonely.call("/admin/app", {"events": ["app_home_opened"]})
+
     async def work() -> None:
         async with lines(lonely, 1) as (session, (line,)):
             await person(session, lonely, "UCHEN", "open", channel="UBOTLYNC")

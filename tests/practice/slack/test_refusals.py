@@ -150,6 +150,12 @@ def test_private_things_stay_private(space: Workspace) -> None:
     assert "board-room" not in rooms["UOLAF"]
     assert rooms["UGUEST"] == {"inc-4411"}
     assert space.person("UGUEST", "type", channel="C0GEN", text="x")["status"] == 404
+    home = space.person("UBO", "open", channel="UBOTLYNC")["channel"]
+    assert "turned off" in space.person("UBO", "type", channel=home, text="/lync status")["error"]
+    pair = space.person("UBO", "open", channel="UCHEN")["channel"]
+    assert space.person("UBO", "type", channel=pair, text="psst")["ok"]
+    assert space.messages("UCHEN", pair)[-1]["lines"] == ["psst"]
+    assert refused(client, "chat.postMessage", channel=pair, text="x")["error"] == "channel_not_found"
     assert space.person("UOLAF", "press", channel="C0BOARD", ts="1.1", action="x")["status"] == 404
 
 
