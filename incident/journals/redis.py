@@ -131,6 +131,7 @@ class RedisStore:
         self._prefix = prefix
         self._replicas = replicas
         self._patience_s = patience_s
+        self._met = False
         source = resources.files("incident.journals").joinpath("append.lua").read_text()
         self._append = client.register_script(source)
 
@@ -312,14 +313,24 @@ class RedisStore:
         return tuple(fields.get(b"l") for _, fields in entries) == part.lines
 
     def _ask(self, question: Callable[[], _T]) -> Any:
-        """One read. A connection that died while idle gets one fresh try; reading twice harms nobody."""
-        for again in (True, False):
+        """One read, repeated while the server restarts; reading twice harms nobody.
+
+        A server that has never answered gets no second chance: whoever starts a process wants to know at once.
+        """
+        until = time.monotonic() + (self._patience_s if self._met else 0)
+        pause = 0.0
+        while True:
             try:
-                return question()
+                answer = question()
             except RedisError as bad:
-                if not (again and isinstance(bad, Disconnected)) or isinstance(bad, AuthenticationError):
+                hopeless = not isinstance(bad, Disconnected) or isinstance(bad, AuthenticationError)
+                if hopeless or time.monotonic() + pause > until:
                     raise Unreachable(trouble(bad, self._where)) from None
-        raise AssertionError("unreachable")
+            else:
+                self._met = True
+                return answer
+            time.sleep(pause)
+            pause = min(pause * 2 or 0.02, 0.5)
 
     def _weaknesses(self) -> list[str]:
         found = []

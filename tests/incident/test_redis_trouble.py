@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from incident.journal import (
 from incident.journals.opening import open_journal
 from incident.journals.redis import RedisStore, connect
 from incident.journals.signed import SignedJournal
-from incident.keys import Keys
+from incident.keys import Keys, init_key
 from tests.incident.desk import BOT, KEYS, PAIR, declared, events_of, note, redis_journals
 from tests.incident.wire import Wire
 from tests.waiting import wait_for
@@ -176,15 +178,53 @@ def test_a_killed_store_has_every_acknowledged_record_again(tmp_path: Path) -> N
             at = journal.append(at, [note(str(number))])
         server.kill()
         server.wait(10)
+        read: list[int] = []
+        reader = threading.Thread(target=lambda: read.append(len(journal.read(A))))
+        reader.start()  # while it is down
         server = start()
         try:
-            assert len(journal.read(A)) == 21
+            reader.join(10)
+            assert read == [21]
             assert journal.append(at, [note("goes on")]).seq == 22
         finally:
             server.terminate()
             server.wait(10)
     finally:
         shutil.rmtree(state_dir)
+
+
+def test_a_record_counts_when_enough_replicas_have_it(tmp_path: Path) -> None:
+    dirs = [Path(tempfile.mkdtemp(prefix="ld-")) for _ in range(2)]
+    servers = []
+    try:
+        port = free_port()
+        for place, more in zip(dirs, ("repl-diskless-sync-delay 0\n", f"replicaof 127.0.0.1 {port}\n"), strict=True):
+            (place / "store").mkdir()
+            (place / "store.conf").write_text(settings(place, port if place == dirs[0] else 0) + more)
+            servers.append(subprocess.Popen([find_server(), str(place / "store.conf")]))
+        first, second = (redis.Redis.from_url(f"unix://{place}/store.sock") for place in dirs)
+        wait_for(lambda: _answers(first) and _answers(second), "both servers to answer")
+        wait_for(lambda: second.info("replication").get("master_link_status") == "up", "the replica to follow")  # type: ignore[union-attr]
+        with pytest.raises(WeakStore, match="it is a replica"):
+            open_journal(f"unix://{dirs[1]}/store.sock", BOT, KEYS, tmp_path)
+        journal = open_journal(f"unix://{dirs[0]}/store.sock", BOT, KEYS, tmp_path, replicas=1)
+        at = journal.open(A, PAIR, [declared()])
+        servers[1].kill()
+        servers[1].wait(10)
+        with pytest.raises(Unconfirmed, match="only 0 of 1 replicas have it"):
+            journal.append(at, [note()])
+    finally:
+        for server in servers:
+            server.kill()
+            server.wait(10)
+        for place in dirs:
+            shutil.rmtree(place)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def test_two_processes_of_one_host_share_their_copy(store: str, tmp_path: Path) -> None:
@@ -230,3 +270,42 @@ def _answers(client: redis.Redis) -> bool:
         return bool(client.ping())
     except redis.RedisError:
         return False
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from incident.journal import Moved
+from incident.journals.opening import open_journal
+from incident.keys import load_keys, load_writer
+from tests.incident.desk import PAIR, declared, note
+
+state = Path(sys.argv[2])
+keys = load_keys(state)
+journal = open_journal(sys.argv[1], load_writer("bot", state_dir=state, keys=keys), keys, state)
+journal.open("20261122-fe1-a", PAIR, [declared()])
+child = os.fork()
+for number in range(15):
+    while True:
+        try:
+            journal.append(journal.head("20261122-fe1-a"), [note(f"{child == 0} {number}")])
+            break
+        except Moved:
+            pass
+if child == 0:
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+records = journal.read("20261122-fe1-a")
+copied = (state / "copies" / "bot" / "20261122-fe1-a.jsonl").read_bytes()
+assert status == 0 and copied == b"".join(record.line for record in records)
+print(len(records), len({record.event.text for record in records[1:]}))
+"""
+
+
+def test_a_forked_worker_goes_on_with_the_journal_it_inherited(store: str, tmp_path: Path) -> None:
+    """RQ forks a process for each job; connection, locks and copy must survive that."""
+    init_key("bot", "bot", state_dir=tmp_path, keys_dir=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, store, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "31 30\n", done.stderr
