@@ -36,7 +36,8 @@ def summary(state: Incident, reader: Reader) -> Post:
     proof = _proof(state)
     said = untrusted.line(state.closing, 200) if state.closing and state.closed in ("incomplete", "aborted") else ""
     push = (
-        f"{word} {story.pool_at(state)} on {d.partner} {d.partner_site} in {_took(state)}, target {span(d.rto_s)}. {proof} "
+        f"{word} {story.pool_at(state)} on {d.partner} {d.partner_site} in {_took(state)}, "
+        f"target {span(d.rto_s)}. {proof} "
         f"{len(left)} follow-ups. {said}"
     )
     head = f"{mark} {word} · {d.pool} users on {d.partner} {d.partner_site}"
