@@ -89,7 +89,7 @@ def _foot(state: Incident, now: datetime, reader: Reader) -> list[Line]:
         f"Lead {reader.name(state.lead)}" + (f" · approved {reader.names(dict.fromkeys(approved))}" if approved else "")
     )
     if state.hand and not state.run_ended and state.epoch > 1:
-        found.append(f"Carried on by {reader.mask(state.hand.host)} (hand {state.epoch})")
+        found.append(f"Carried on by {story.host(state.hand.host)} (hand {state.epoch})")
     found.append(f"{reader.stamp(now)}, {reader.host} · {state.id}")
     return found
 

@@ -75,7 +75,7 @@ def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
     match event:
         case ev.HandTaken():
             verb = "Taken up" if event.epoch == 1 else "Another hand carries on"
-            return f"{verb}: {reader.mask(event.host)}"
+            return f"{verb}: {story.host(event.host)}"
         case ev.RunStarted():
             return "Checked by the worker; the run begins"
         case ev.RunRefused():
@@ -86,7 +86,7 @@ def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
             return f"{name}: already so. {untrusted.line(event.text, 120)}"
         case ev.Intent():
             again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
-            return f"{name} begins on {reader.mask(event.host)}{again}"
+            return f"{name} begins on {story.host(event.host)}{again}"
         case ev.Outcome() if event.result in ("adopted", "not_begun"):
             return f"{name}: {untrusted.line(event.sentence, 200)}"
         case ev.Outcome() if event.result in ("red", "refused", "unknown"):

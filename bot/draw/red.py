@@ -43,7 +43,7 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader)
     out = attempt.outcome
     red = out.red if out and out.red else ((out.sentence,) if out else ())
     name = story.step_name(state, step)
-    host = reader.mask(step.host)
+    host = story.host(step.host)
     refused = out is not None and out.result == "refused"
     word = "REFUSED" if refused else "RED TEXT"
     first = untrusted.line(red[0] if red else "", 160)
@@ -55,7 +55,7 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader)
     below.append(story.users_now(state))
     push = (
         f"{word}: {name} on {host}: {first} RTO {story.rto(state, attempt.ended_at or state.at)}. "
-        f"{untrusted.line(out.meaning, 200) if out and out.meaning else 'Not in our list of known failures.'} "
+        f"Means: {untrusted.line(out.meaning, 200) if out and out.meaning else 'not in our list of known failures.'} "
         f"Being read back; the decision follows here."
     )
     at = f"{reader.stamp(attempt.ended_at)} · RTO {story.rto(state, attempt.ended_at or state.at)}"
@@ -74,7 +74,7 @@ def failed(state: Incident, step: StepState, reader: Reader) -> Post:
     out = last.outcome if last else None
     unknown = step.status == "unknown" or (fail is not None and fail.unknown)
     at = fail.at if fail else state.at
-    name, host = story.step_name(state, step), reader.mask(step.host)
+    name, host = story.step_name(state, step), story.host(step.host)
     word = "UNKNOWN" if unknown else "FAILED"
     blocks: list[Json] = [
         header(f"{'⚠️' if unknown else '🔴'} {word} · {name} · on {host}"),
@@ -102,13 +102,13 @@ def _what_it_means(state: Incident, step: StepState, reader: Reader, unknown: bo
     if unknown:
         found += [
             Bold("It may still be working; this is not a failure."),
-            f"Do not run it by hand on {reader.mask(step.host)}.",
+            f"Do not run it by hand on {story.host(step.host)}.",
         ]
     else:
         means = out.meaning if out and out.meaning else "not in our list of known failures."
         found.append(f"Means: {untrusted.line(means, 400)}")
     if fail:
-        found.append(f"State: {untrusted.line(fail.state, 300) + ' ' if fail.state else ''}{_BEGUN[fail.begun]}")
+        found.append(f"State: {untrusted.line(fail.state, 300) if fail.state else _BEGUN[fail.begun]}")
         for intended, recorded, actual in fail.table[:12]:
             found.append(
                 f"• wanted {untrusted.line(intended, 80)} · recorded {untrusted.line(recorded, 80)} · "
@@ -116,9 +116,10 @@ def _what_it_means(state: Incident, step: StepState, reader: Reader, unknown: bo
             )
     found.append(f"Repeat: {_repeat(step)}")
     found.append(story.users_now(state))
-    if fail and fail.votes:
+    ruled = _ruled(state, step, reader)
+    if fail and not ruled:
         found += [f"{reader.name(p)}: {LABELS[v].lower()} {quoted(why)}".rstrip() for p, v, why in fail.votes]
-    found += _ruled(state, step, reader)
+    found += ruled
     return found
 
 
@@ -127,8 +128,7 @@ def _repeat(step: StepState) -> str:
     out = step.attempts[-1].outcome if step.attempts else None
     need = quorum(step, "retry")
     people = "one operator may." if need == 1 else "NOT without two persons."
-    said = f"{untrusted.line(out.repeat, 160)} " if out and out.repeat else ""
-    return f"{said}{people[0].upper()}{people[1:]}" if said else people
+    return f"{untrusted.line(out.repeat, 160).rstrip('.')}; {people}" if out and out.repeat else people
 
 
 def _ruled(state: Incident, step: StepState, reader: Reader) -> list[Line]:
@@ -170,7 +170,7 @@ def stopped(state: Incident, reader: Reader) -> Post:
     at: datetime | None = state.stop.at if state.stop else state.at
     live = next((s for s in state.steps if s.status in ("running", "verifying")), None)
     flight = (
-        f"In flight and not stoppable: {story.step_name(state, live)} on {reader.mask(live.host)}." if live else
+        f"In flight and not stoppable: {story.step_name(state, live)} on {story.host(live.host)}." if live else
         "Nothing is in flight."
     )  # fmt: skip
     why = quoted(state.stop.why) if state.stop else ""
@@ -187,7 +187,7 @@ def stopped(state: Incident, reader: Reader) -> Post:
 
 def unknown(state: Incident, step: StepState, attempt: Attempt, reader: Reader) -> Post:
     """The server went silent in the middle. Amber, never red: a time-out is no failure."""
-    name, host = story.step_name(state, step), reader.mask(step.host)
+    name, host = story.step_name(state, step), story.host(step.host)
     out = attempt.outcome
     said = untrusted.line(out.sentence, 300) if out else "The server stopped answering."
     at = attempt.ended_at or state.at

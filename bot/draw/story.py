@@ -79,17 +79,25 @@ def rows(state: Incident) -> tuple[Row, ...]:
 
 
 def _title(some: Sequence[StepState], state: Incident) -> str:
-    kind = some[0].id.split(".")[0]
-    if len(some) == 1:
-        return some[0].title
+    """Short enough for a phone with its number, its mark and a duration beside it."""
+    kind, partner = some[0].id.split(".")[0], state.declared.partner
+    short = {
+        "cms": f"CMS to {partner}",
+        "edge": f"Edge next hop to {partner}",
+        "pool": "Pool failover, disaster mode",
+        "proof": "Proof: test user signs in" if len(some) == 1 else "Proof: sign-in, meeting page",
+    }
     if kind == "dns":
         names = {s.id.split(".")[1] for s in some if s.id.count(".") >= 2}
-        return f"DNS, {len(names)} names to {state.declared.partner}"
-    if kind == "proof":
-        return "Proof: sign-in, meeting page"
-    if kind == "edge":
+        return f"DNS, {len(names)} names to {partner}" if names else some[0].title
+    if kind == "edge" and len(some) > 1:
         return f"Edge next hop, {len(some)} pools"
-    return some[0].title
+    return short.get(kind, some[0].title)
+
+
+def host(name: str) -> str:
+    """A server by its first label: an FQDN would be made a link by the client, and is too long for a phone."""
+    return name.split(".")[0]
 
 
 def _status(some: Sequence[StepState]) -> str:
@@ -112,7 +120,9 @@ def step_name(state: Incident, step: StepState | None, key: str = "") -> str:
     """step 3 Pool failover."""
     if step is None:
         return f"step {key}"
-    return f"step {number_of(state, step.id)} {step.title}"
+    kind = step.id.split(".")[0]
+    short = {"cms": "CMS failover", "pool": "Pool failover", "edge": "Edge next hop"}.get(kind, step.title)
+    return f"step {number_of(state, step.id)} {short}"
 
 
 def took(some: Iterable[StepState], now: datetime) -> str:
