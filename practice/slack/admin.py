@@ -103,7 +103,7 @@ class Admin:
             for group in list(self.space.groups.values()):
                 users = [u for u in group.users if u != ident] + ([ident] if group.id in groups else [])
                 self.space.groups[group.id] = group.model_copy(update={"users": tuple(users)})
-        self.space.changed()
+        self.space.reshaped()
         return {"user": self.space.members[ident].model_dump()}
 
     def channel(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class Admin:
         before = self.space.channels.get(ident)
         data = (before.model_dump() if before else {"name": ident.lower()}) | order
         self.space.channels[ident] = Channel.model_validate(data)
-        self.space.changed()
+        self.space.reshaped()
         return {"channel": self.space.channels[ident].model_dump()}
 
     async def app(self, order: dict[str, Any]) -> dict[str, Any]:

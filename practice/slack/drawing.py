@@ -332,6 +332,14 @@ def buttons_of(pieces: list[Piece]) -> list[Piece]:
     return found
 
 
+def links_in(value: Any) -> list[str]:
+    """Return the web addresses that Slack would make clickable in what is drawn, in order."""
+    if isinstance(value, dict):
+        own = [str(value["link"])] if str(value.get("link", "")).startswith("http") else []
+        return own + [link for inner in value.values() for link in links_in(inner)]
+    return [link for one in value for link in links_in(one)] if isinstance(value, list) else []
+
+
 def mentions_in(value: Any) -> set[str]:
     """Return the ids mentioned in text, blocks or attachments (people, groups, and !channel and !here)."""
     if isinstance(value, str):
@@ -339,6 +347,8 @@ def mentions_in(value: Any) -> set[str]:
         groups = set(re.findall(r"<!subteam\^(\w+)", value))
         return people | groups | set(re.findall(r"<(!channel|!here|!everyone)", value))
     if isinstance(value, dict):
+        if value.get("type") in ("plain_text", "text"):
+            return set()  # literal text: only mrkdwn and typed elements can mention anybody
         own = {value["user_id"]} if value.get("type") == "user" and "user_id" in value else set()
         inner = [mentions_in(v) for k, v in value.items() if k in ("text", "elements", "fields", "blocks")]
         return own.union(*inner)

@@ -174,6 +174,7 @@ class Persons:
         before = self.space.channels[channel]
         if found.id not in before.members:
             self.space.channels[channel] = before.model_copy(update={"members": (*before.members, found.id)})
+            self.space.reshaped()
             self._slackbot(user, channel, f"You invited {found.real_name} to #{before.name}.")
         return {"kind": "command", "sent": True, "acked": True, "ack_ms": 0.0, "error": ""}
 
@@ -444,7 +445,7 @@ class Persons:
         found = self.space.channels.get(ident)
         if found and user not in found.members:
             self.space.channels[ident] = found.model_copy(update={"members": (*found.members, user)})
-            self.space.changed()
+            self.space.reshaped()
         return {"channel": ident}
 
     # --- seeing ------------------------------------------------------------------------------------------
@@ -511,7 +512,8 @@ class Persons:
         }  # fmt: skip
 
     def _shown(self, user: str, message: Message, visible: list[Message], drawn: bool) -> dict[str, Any]:
-        pieces = self.space.pieces(message)
+        drawn_now = self.space.drawn(message)
+        pieces = drawn_now.pieces
         author = self.space.members.get(message.user)
         replies = [m for m in visible if m.thread_ts == message.ts]
         shown: dict[str, Any] = {
@@ -519,10 +521,10 @@ class Persons:
             "user": {"id": message.user, "name": author.real_name if author else "Slackbot"},
             "bot": bool(message.app_id) or author is None, "app": message.app_id,
             "ephemeral": bool(message.only_for), "edited": message.edited, "revision": message.revision,
-            "lines": drawing.lines_of(pieces), "buttons": drawing.buttons_of(pieces),
+            "lines": drawn_now.lines, "buttons": drawing.buttons_of(pieces),
             "colours": [p["colour"] for p in pieces if p["kind"] == "bar"],
             "files": [self._file(user, i) for i in message.files],
-            "mentions_me": user in self.space.mentioned(message),
+            "mentions_me": user in drawn_now.mentioned,
             "in_thread": message.thread_ts,
             "thread": [self._shown(user, m, [], drawn) for m in sorted(replies, key=lambda m: m.ts)],
         }  # fmt: skip

@@ -28,6 +28,7 @@ from .world import World
 PAGE = Path(__file__).parent / "page"
 LARGEST_BODY = 64 * 1024 * 1024
 LONGEST_WAIT = 60.0
+STREAM_PAUSE = 0.04
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -212,6 +213,7 @@ class Practice:
             while True:
                 shown = self.persons.screen(user, drawn=True)
                 await response.write(f"data: {json.dumps(shown)}\n\n".encode())
+                await asyncio.sleep(STREAM_PAUSE)  # many changes at once are one redraw
                 await self.space.wait_change(shown["change"], 15)
         return response
 

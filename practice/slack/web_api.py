@@ -17,7 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
-from . import checks
+from . import checks, drawing
 from .deliveries import Deliveries
 from .faults import Faults
 from .workspace import (
@@ -270,6 +270,10 @@ class WebApi:
             if call.args.get(name):
                 call.need("chat:write.customize")
         message = self.new_message(call.app, channel, call.args, broadcast=call.flag("reply_broadcast"))
+        links = drawing.links_in(self.space.drawn(message).pieces)
+        if links and str(call.args.get("unfurl_links")).lower() != "false":
+            # Slack would now fetch these addresses for a preview; here it is only written down.
+            self.space.note("unfurl", ts=message.ts, channel=channel, links=links)
         return {"channel": channel, "ts": message.ts, "message": as_answered(self.space, message)}
 
     def chat_post_ephemeral(self, call: Call) -> dict[str, Any]:

@@ -53,6 +53,17 @@ class Message:
     revision: int = 0
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What one revision of a message looks like, with names as they were at one shape of the workspace."""
+
+    revision: int
+    shape: int
+    pieces: list[drawing.Piece]
+    mentioned: set[str]
+    lines: list[str]
+
+
 @dataclass
 class File:
     """An uploaded file; it has no channel until the upload is completed."""
@@ -131,6 +142,8 @@ class Workspace:
         self.log: deque[dict[str, Any]] = deque(maxlen=LOG_ENTRIES)
         self.logged = 0
         self.change = 1
+        self.shape = 0
+        self._drawn: dict[tuple[str, str], Drawn] = {}
         self._last_ts = 0
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -250,15 +263,31 @@ class Workspace:
         message.revision += 1
         self.changed()
 
-    def pieces(self, message: Message) -> list[drawing.Piece]:
-        """Return what is drawn: the blocks; the text only where a message has no blocks."""
-        found = drawing.block_pieces(message.blocks, self.name_of)
-        if not message.blocks and message.text:
-            found = list(drawing.text_pieces(message.text, self.name_of))
-        return found + drawing.attachment_pieces(message.attachments, self.name_of)
+    def drawn(self, message: Message) -> Drawn:
+        """Return what is drawn of a message and whom it mentions; worked out once per revision.
+
+        The blocks are drawn; the text only where a message has no blocks.
+        """
+        found = self._drawn.get((message.channel, message.ts))
+        if found is None or (found.revision, found.shape) != (message.revision, self.shape):
+            pieces = drawing.block_pieces(message.blocks, self.name_of)
+            if not message.blocks and message.text:
+                pieces = list(drawing.text_pieces(message.text, self.name_of))
+            pieces += drawing.attachment_pieces(message.attachments, self.name_of)
+            found = Drawn(message.revision, self.shape, pieces, self._mentioned(message), drawing.lines_of(pieces))
+            self._drawn[message.channel, message.ts] = found
+        return found
+
+    def reshaped(self) -> None:
+        """Say that names, groups or memberships changed: everything has to be drawn anew."""
+        self.shape += 1
+        self.changed()
 
     def mentioned(self, message: Message) -> set[str]:
         """Return the accounts a message mentions, groups and @channel resolved to members."""
+        return self.drawn(message).mentioned
+
+    def _mentioned(self, message: Message) -> set[str]:
         raw = drawing.mentions_in(message.blocks) | drawing.mentions_in(message.attachments)
         raw |= drawing.mentions_in(message.text)
         found = {ident for ident in raw if ident in self.members}
@@ -286,7 +315,7 @@ class Workspace:
         text = drawing.spans_text(drawing.spans_of(message.text, self.name_of))
         if not text:
             # Since July 2026 Slack falls back to blocks where there is no text (docs.slack.dev changelog).
-            text = " ".join(drawing.lines_of(self.pieces(message)))[:150]
+            text = " ".join(self.drawn(message).lines)[:150]
         shelf = self.notifications.setdefault(user, deque(maxlen=NOTIFICATIONS))
         shelf.append(
             {
