@@ -374,6 +374,17 @@ _FAILURES: tuple[tuple[tuple[str, ...], KnownFailure], ...] = (
         ),
     ),
     (
+        ("Get-CsBackupServiceStatus",),
+        KnownFailure(
+            code="BACKUP_UNREACHABLE",
+            pattern=r"TCP port 9001|no endpoint listening|Backup Service of pool",
+            means="the pool's Backup Service does not answer, as is to be expected of a lost pool",
+            do="nothing, if the pool is lost; else look at the service LYNCBACKUP and at TCP 9001 between the pools",
+            repeat="safe",
+            source="Lync Server 2013 documentation, Configuring and monitoring the Backup Service",
+        ),
+    ),
+    (
         ("Test-CsRegistration",),
         KnownFailure(
             code="NO_TEST_USER",

@@ -349,6 +349,27 @@ def _backup_look(host: str, pool: Pool, feeds: tuple[str, ...]) -> CallLook:
     return CallLook(host=host, call=call("Get-CsBackupServiceStatus", *want, PoolFqdn=pool.fqdn), feeds=feeds)
 
 
+def sample_looks(estate: Estate) -> tuple[AnyLook, ...]:
+    """The backup status of every paired pool, each asked on its own server: what is worth knowing every minute while
+    all is well, since a lost pool can no longer be asked."""
+    paired = [pool for pool in estate.pool if estate.pair_of(pool.name)]
+    return tuple(_backup_look(pool.front_end, pool, (f"backup.{pool.name}",)) for pool in paired)
+
+
+def good_backups(estate: Estate, facts: Facts) -> dict[str, str]:
+    """Pools whose backup was good in these samples, and when: the pool exports without backlog, and its partner
+    imports. Whoever keeps samples keeps the newest of each pool and answers a ``SampleLook`` with it."""
+    good: dict[str, str] = {}
+    for pool in estate.pool:
+        partner, fact = estate.partner_of(pool.name), facts[f"backup.{pool.name}"]
+        if partner is None or not isinstance(fact, Known) or not isinstance(fact.value, tuple):
+            continue
+        imports = facts.names(f"backup.{partner.name}") or ()
+        if imports and all(m.endswith("/NormalState") for m in imports) and not backup_faults(fact.value):
+            good[pool.name] = fact.at
+    return good
+
+
 def batches(asked: Iterable[AnyLook]) -> dict[str, tuple[CallLook, ...]]:
     """The calls among ``asked`` by host, in order: each host's are put in one start of the runner."""
     by_host: dict[str, list[CallLook]] = {}
@@ -415,10 +436,16 @@ def _of_call(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, Kn
     except (TypeError, ValueError, AttributeError, KeyError):
         # A product version that answers in another shape: nothing is known, and nothing crashes at 3 a.m.
         values = {}
-    why = f"{look.call.cmdlet} on {look.host} gave no usable answer"
-    if answer.errors:
-        why = f"{look.call.cmdlet} on {look.host} answered in red: {' '.join(answer.errors[0].split())[:160]}"
+    why = _why_not(look, answer)
     return {n: known(values[n], answer.at, source) if n in values else unknown(why) for n in look.feeds}
+
+
+def _why_not(look: CallLook, answer: CallAnswer) -> str:
+    if not answer.errors:
+        return f"{look.call.cmdlet} on {look.host} gave no usable answer"
+    meaning = explain(look.call.cmdlet, answer.errors[0])
+    said = meaning.means if meaning.known else f"it answered in red: {' '.join(answer.errors[0].split())[:120]}"
+    return f"{look.call.cmdlet} on {look.host}: {said}"
 
 
 _HOSTS = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]+", re.ASCII | re.IGNORECASE)

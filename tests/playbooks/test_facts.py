@@ -22,9 +22,11 @@ from playbooks.facts import (
     backup_faults,
     batches,
     feeding,
+    good_backups,
     looks,
     read,
     read_facts,
+    sample_looks,
     title,
     unknown,
 )
@@ -69,7 +71,9 @@ def test_a_lost_site_as_facts() -> None:
     assert facts.value("dns.meet.dns2") == ("10.10.0.11",)
     assert facts.value("users.fe1") == 4213
     assert "did not answer" in facts.why("dns.meet.dns1")
-    assert "Cannot access the Central Management Store" in facts.why("edge.edge1")
+    assert facts.why("edge.edge1") == (
+        "Get-CsService on fe2.ocsguy.local: the Central Management Store did not answer, and this cmdlet needs it"
+    )
 
 
 def test_a_refused_connection_is_an_answer_and_silence_is_none() -> None:
@@ -95,6 +99,16 @@ def test_what_a_good_backup_is() -> None:
     bad = ["ConfServices.DataConf=NonSteadyState/NormalState", "UserServices.PresenceFocus=NotInitialized/NormalState"]
     assert backup_faults(good) == ()
     assert backup_faults([*good, *bad]) == tuple(bad)
+
+
+def test_a_sample_is_good_when_one_side_exports_and_the_other_imports() -> None:
+    asked = sample_looks(ESTATE)
+    assert [look.host for look in asked if isinstance(look, CallLook)] == ["fe1.ocsguy.local", "fe2.ocsguy.local"]
+    steady, importing = "UserServices.PresenceFocus:[SteadyState,{}]", ("NormalState", "ErrorState")
+    for theirs, expected in zip(importing, ({"fe1": AT, "fe2": AT}, {}), strict=True):
+        texts = [steady.format("NormalState"), steady.format(theirs)]
+        found = {a.id: CallAnswer(at=AT, rows=({"BackupModules": [t]},)) for a, t in zip(asked, texts, strict=True)}
+        assert good_backups(ESTATE, read(ESTATE, asked, found)) == expected
 
 
 def test_users_fall_back_on_the_estate_file_and_say_so() -> None:
