@@ -97,6 +97,7 @@ def verify_file(
     *,
     keys: Keys | None = None,
     anchors: Sequence[str] = (),
+    need_anchor: bool = False,
     approvals: CheckApprovals | None = None,
 ) -> Verdict:
     """Checks an export. Raises `CannotCheck` where there is nothing to check."""
@@ -104,7 +105,7 @@ def verify_file(
         content = path.read_bytes()
     except OSError as bad:
         raise CannotCheck(f"{path} cannot be read ({bad.strerror}).") from None
-    return verify_export(content, keys=keys, anchors=anchors, approvals=approvals)
+    return verify_export(content, keys=keys, anchors=anchors, need_anchor=need_anchor, approvals=approvals)
 
 
 def verify_export(
@@ -112,6 +113,7 @@ def verify_export(
     *,
     keys: Keys | None = None,
     anchors: Sequence[str] = (),
+    need_anchor: bool = False,
     approvals: CheckApprovals | None = None,
 ) -> Verdict:
     """Checks the bytes of an export: records, then the trailer. See `verify_lines` for the parameters."""
@@ -119,7 +121,7 @@ def verify_export(
     lines = _split(content)
     trailer = _take_trailer(lines, verdict, keys)
     known = keys if keys is not None or trailer is None else trailer.keys()
-    _verify(verdict, lines, trailer.incident if trailer else None, known, anchors, approvals)
+    _verify(verdict, lines, trailer.incident if trailer else None, known, anchors, need_anchor, approvals)
     if trailer is not None:
         _compare(verdict, trailer)
     return verdict
@@ -131,15 +133,16 @@ def verify_lines(
     *,
     keys: Keys,
     anchors: Sequence[str] = (),
+    need_anchor: bool = False,
     approvals: CheckApprovals | None = None,
 ) -> Verdict:
     """Checks the lines as a store gives them, without a trailer.
 
     `anchors` are head hashes (or at least 12 leading digits) that somebody holds elsewhere: in a channel, a receipt,
-    a mailbox. `approvals` judges who approved what; it is only asked where chain and signatures hold.
+    a mailbox; with `need_anchor` the record must be anchored to its end. `approvals` judges who approved what; it is only asked where chain and signatures hold.
     """
     verdict = Verdict(pinned=True)
-    _verify(verdict, list(lines), incident, keys, anchors, approvals)
+    _verify(verdict, list(lines), incident, keys, anchors, need_anchor, approvals)
     return verdict
 
 
@@ -149,6 +152,7 @@ def _verify(
     incident: str | None,
     keys: Keys | None,
     anchors: Sequence[str],
+    need_anchor: bool,
     approvals: CheckApprovals | None,
 ) -> None:
     _chain(verdict, lines, incident)
@@ -161,6 +165,12 @@ def _verify(
     verdict.signers = tuple(sorted({record.by for record in records}))
     verdict.state = "closed" if any(record.kind == "closed" for record in records) else "open"
     _anchors(verdict, anchors)
+    if need_anchor and verdict.anchored_to != verdict.count:
+        verdict.add(
+            "anchor",
+            None,
+            f"Records {(verdict.anchored_to or 0) + 1} to {verdict.count} are in no head that was kept elsewhere.",
+        )
     if verdict.exit_code == 1:
         return
     if verdict.incident == REGISTER:

@@ -175,6 +175,11 @@ def test_an_anchor_shows_a_rewritten_record() -> None:
     verdict = verify_export(whole(), keys=KEYS, anchors=[receipt])
     assert (verdict.exit_code, verdict.anchored_to) == (0, 6)
     assert verify_export(exported(in_memory(("bot", closed()))), keys=KEYS, anchors=[receipt]).exit_code == 1
+    demanded = verify_export(whole(), keys=KEYS, anchors=[receipt], need_anchor=True)
+    assert (demanded.exit_code, str(demanded.findings[0])) == (
+        3,
+        "Records 7 to 8 are in no head that was kept elsewhere.",
+    )
     with pytest.raises(CannotCheck, match="at least 12"):
         verify_export(whole(), anchors=["7c1e"])
 
