@@ -65,7 +65,6 @@ _REASONS: Final = (
     Reason("no_plan", "055", "There is no plan to ask about.", ("APR",)),
     Reason("not_asker", "056", "Only the asker can say that it is still a disaster.", ("APR",)),
     Reason("not_red", "057", "There is no red warning to answer.", ("APR",)),
-    Reason("early", "058", "Planned work: its hour has not come.", ("APR",)),
     # other acts of persons
     Reason("closed", "060", "The incident is closed."),
     Reason("no_incident", "061", "There is no such incident.", ("REF",)),
@@ -147,3 +146,18 @@ _FINER: Final = {
     "NTF001I": "Somebody was reached.",
     "NTF001E": "Somebody could not be reached.",
 }
+
+
+def as_markdown() -> str:
+    """The table as a page of the documentation."""
+    lines = [
+        "# Codes",
+        "",
+        "Every record and every refusal bears one of these codes; none is ever used for anything else. They end in `I`",
+        "(it happened), `W` (mind this) or `E` (refused or failed). `APR` and `REF` share their reasons: `APR` where",
+        "an approval was at stake, `REF` for any other act of a person; `RUN…E` is what a worker was refused.",
+        "",
+        "| code | meaning |",
+        "|---|---|",
+    ]
+    return "\n".join([*lines, *(f"| `{code}` | {meaning} |" for code, meaning in table().items()), ""])

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from incident import events as ev
 from incident.events import Event, Json
+from incident.plans import changes, is_task
 from incident.state import (
     Attempt,
     Failure,
@@ -324,7 +325,7 @@ def _hand(state: Incident, event: ev.HandTaken, record: Folded) -> Incident:
 
 def _run_started(state: Incident, event: ev.RunStarted, record: Folded) -> Incident:
     state = _on_request(state, event.request, lambda r: replace(r, state="used"))
-    return replace(state, run_request=event.request, run_refused=None)
+    return _after_step(replace(state, run_request=event.request, run_refused=None), record.when)
 
 
 def _run_refused(state: Incident, event: ev.RunRefused, record: Folded) -> Incident:
@@ -423,13 +424,14 @@ def _verified(state: Incident, event: ev.Verified, record: Folded) -> Incident:
 
 
 def _after_step(state: Incident, at: datetime) -> Incident:
-    """What the time goes into once a step is settled: people where a stop stands, proof where proof is all that is
-    left, else the looks between steps."""
-    left = [s for s in state.steps if not s.settled]
-    if state.stop is not None:
+    """What the time goes into once a step is settled: people where a stop stands or the next step is a person's task,
+    the next step itself where it only watches, else the looks between steps."""
+    following = next((s for s in state.steps if not s.settled), None)
+    if state.stop is not None or (following is not None and is_task(following)):
         return _doing(state, at, "people")
-    proving = not state.proven and all(s.id.split(".")[0] == "proof" for s in left)
-    return _doing(state, at, "proof" if proving else "between")
+    if following is not None and not changes(following):
+        return _doing(state, at, following.id)
+    return _doing(state, at, "between" if following is not None or state.proven else "proof")
 
 
 def _step_failed(state: Incident, event: ev.StepFailed, record: Folded) -> Incident:
@@ -529,7 +531,7 @@ def _confirmed(state: Incident, event: ev.Confirmed, record: Folded) -> Incident
 
 
 def _run_ended(state: Incident, event: ev.RunEnded, record: Folded) -> Incident:
-    return _doing(replace(state, run_ended=event.result), record.when, "people")
+    return _doing(replace(state, run_ended=event.result), record.when, "people" if not state.proven else "end")
 
 
 _CHANGES: dict[type[Event], Callable[[Incident, Any, Folded], Incident]] = {

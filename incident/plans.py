@@ -48,3 +48,9 @@ def literal_of(act: Any) -> str:
     for name, value in act.get("params", ()):
         words.append(f"-{name}" if value is True else f"-{name}:$false" if value is False else f"-{name} {value}")
     return " ".join(words)
+
+
+def is_task(step: StepState) -> bool:
+    """True where a person has to do something with their own hands."""
+    act = step.plan.get("act")
+    return isinstance(act, dict) and "confirms" in act

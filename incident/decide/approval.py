@@ -10,11 +10,10 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
-from incident.clocks import minutes
 from incident.commands import Approve, AskApproval, Decline, Recheck, Refusal, SayStillDisaster, Tick
 from incident.decide.case import Case, Result, no
 from incident.decide.requests import as_person, open_or_refusal
-from incident.decide.who import authorise
+from incident.decide.who import authorise, locked, wrong_code
 from incident.events import (
     Account,
     Actor,
@@ -23,9 +22,7 @@ from incident.events import (
     Declined,
     Event,
     Lapsed,
-    LockedOut,
     Rechecked,
-    Refused,
     Revoked,
     StillDisaster,
     Voted,
@@ -236,36 +233,19 @@ def _friction(case: Case, request: Request | None, command: Approve, who: Person
 def _code(case: Case, request: Request, command: Approve, who: Person) -> Refusal | None:
     """A one-time code (RFC 6238): right, never seen before, and not too often wrong."""
 
-    def refuse(key: str, text: str, events: tuple[Event, ...] = ()) -> Refusal:
-        return no(
-            case, key, "approve", text, command.actor, request=request.number, card=command.card, events=events
-        )  # fmt: skip
+    def refuse(key: str, text: str) -> Refusal:
+        return no(case, key, "approve", text, command.actor, request=request.number, card=command.card)
 
-    limit = case.rules.policy.wrong_codes
     if who.id in case.incident.locked:
-        return refuse("locked", f"{limit} wrong codes: you may not approve in this incident. Ask another approver.")
+        return locked(case, command.actor, "approve", request.number, command.card)
     if command.code is None:
         return refuse("code_missing", "Your one-time code is needed. Nothing was run.")
     if command.code.step is None:
-        wrong = case.incident.wrong_codes.get(who.id, 0) + 1
-        if wrong >= limit:
-            text = f"Wrong code, {wrong} of {limit}. You may no longer approve in this incident; the channel is told."
-            return refuse("code_wrong", text, (LockedOut(actor=command.actor, person=who.id),))
-        return refuse("code_wrong", f"Wrong code, {wrong} of {limit}. Nothing was run.")
+        return wrong_code(case, command.actor, who, "approve", request.number, command.card)
     last = case.incident.code_steps.get(who.id)
     if last is not None and command.code.step <= last:
         return refuse("code_replayed", "This one-time code was used before. Wait for the next one. Nothing was run.")
     return None
-
-
-def wrong_code_in_terminal(case: Case, actor: Actor, what: str) -> Refusal:
-    """What a terminal writes down for a wrong code before any command is made."""
-    limit = case.rules.policy.wrong_codes
-    wrong = case.incident.wrong_codes.get(actor.person or "", 0) + 1
-    events: tuple[Event, ...] = ()
-    if wrong >= limit and actor.person:
-        events = (LockedOut(actor=actor, person=actor.person),)
-    return no(case, "code_wrong", what, f"Wrong code, {wrong} of {limit}. Nothing happened.", actor, events=events)
 
 
 def decline(case: Case, command: Decline) -> Result:
@@ -358,15 +338,3 @@ def lost_right(policy: Policy, state: Incident, request: Request, person: str, a
         if role == "approve" and policy.approver_group and account.in_group is False:
             return f"{name} is no longer in the group that may approve"
     return ""
-
-
-def waiting_line(case: Case) -> str:
-    """For answers: how long the open question still stands."""
-    request = case.incident.request
-    if request is None or request.state != "open":
-        return ""
-    return f"{minutes(int((request.expires - case.now).total_seconds()))} left"
-
-
-__all__ = ["Refused", "approve", "ask", "decline", "lost_right", "others_needed", "recheck", "say_still_disaster",
-           "tick", "wrong_code_in_terminal"]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Final
 
 from incident.commands import Refusal
 from incident.decide.case import Case, no
-from incident.events import Actor, CardRef
+from incident.events import Actor, CardRef, LockedOut
 from incident.persons import account_trouble, person_of
 from incident.policy import Person, Role
 
@@ -81,10 +81,10 @@ def authorise(
         return refuse("shared", f"{person.name} is a shared account and may only watch. Use your own account.")
     if not any(person.may(role) for role in roles):
         return refuse("role", _lacks(case, person, roles, pool))
-    if actor.via == "cli" and actor.code_step is None:
-        return refuse("unproven", "In a terminal this needs your one-time code. Nothing happened.")
-    if actor.via == "cli" and _spent(case, person, actor.code_step):
-        return refuse("code_replayed", "This one-time code was used before. Wait for the next one.")
+    if actor.via == "cli":
+        unproven = _unproven(case, actor, person, what, request)
+        if unproven is not None:
+            return unproven
     if "approve" in roles and case.rules.policy.approver_group and not _in_group(actor):
         return refuse("group", f"You are not in the Slack group that may approve for {pool}. Nothing happened.")
     return person
@@ -101,6 +101,44 @@ def _lacks(case: Case, person: Person, roles: tuple[Role, ...], pool: str) -> st
 def _in_group(actor: Actor) -> bool:
     """A group narrows what Slack can be asked about; a terminal has proved the person otherwise."""
     return actor.via == "cli" or (actor.account is not None and actor.account.in_group is True)
+
+
+def _unproven(case: Case, actor: Actor, person: Person, what: str, request: int | None) -> Refusal | None:
+    """In a terminal a person is proved by a one-time code: right, not spent, and not too often wrong before."""
+    if case.state is None:
+        if actor.code_step is not None:
+            return None
+        text = "The one-time code is missing or wrong. Nothing happened."
+        return no(case, "unproven", what, text, actor, request=request)
+    if person.id in case.state.locked:
+        return locked(case, actor, what, request)
+    if actor.code_step is None:
+        return wrong_code(case, actor, person, what, request)
+    if _spent(case, person, actor.code_step):
+        text = "This one-time code was used before. Nothing happened. Wait for the next one."
+        return no(case, "code_replayed", what, text, actor, request=request)
+    return None
+
+
+def locked(case: Case, actor: Actor, what: str, request: int | None, card: CardRef | None = None) -> Refusal:
+    """Too many wrong codes before."""
+    limit = case.rules.policy.wrong_codes
+    text = f"{limit} wrong codes: you may not do this in this incident any more. Ask another approver."
+    return no(case, "locked", what, text, actor, request=request, card=card)
+
+
+def wrong_code(
+    case: Case, actor: Actor, person: Person, what: str, request: int | None, card: CardRef | None = None
+) -> Refusal:
+    """One more wrong code; the last one allowed locks the person for this incident."""
+    limit = case.rules.policy.wrong_codes
+    wrong = case.incident.wrong_codes.get(person.id, 0) + 1
+    if wrong < limit:
+        text = f"Wrong code, {wrong} of {limit}. Nothing was run."
+        return no(case, "code_wrong", what, text, actor, request=request, card=card)
+    text = f"Wrong code, {wrong} of {limit}. You may no longer approve in this incident; the channel is told."
+    lock = (LockedOut(actor=actor, person=person.id),)
+    return no(case, "code_wrong", what, text, actor, request=request, card=card, events=lock)
 
 
 def _spent(case: Case, person: Person, step: int | None) -> bool:

@@ -147,7 +147,8 @@ class Play:
         answer = decide(self.state, command, self.rules, self.now)
         self.refusal = answer if isinstance(answer, Refusal) else None
         if isinstance(answer, Refusal):
-            self.take(*([answer.record] if answer.record else []), *answer.events)
+            if self.state is not None:
+                self.take(*([answer.record] if answer.record else []), *answer.events)
         else:
             self.take(*answer)
         return answer

@@ -13,7 +13,7 @@ from incident import commands as c
 from incident.events import CardRef
 from incident.policy import SlackId
 
-from .play import CARD, DIGEST, NONCE, POLICY, RULES, TEAM, Play, account, person, who
+from .play import CARD, DECLARE, DIGEST, NONCE, POLICY, RULES, TEAM, Play, account, person, who
 
 COPY = CardRef(team=TEAM, channel="C0OTHER", ts="9.9")
 
@@ -39,7 +39,7 @@ CLICKS = [
     ("APR028E", by(who("UBO", invited=True)), "invited"),
     ("APR029E", by(who("UBO", mail_confirmed=False)), "mail address"),
     ("APR033E", by(UNSEEN), "Slack could not say"),
-    ("APR036E", replace(by(who("bo", via="cli")), card=None), "one-time code"),
+    ("APR031E", replace(by(who("bo", via="cli")), card=None), "Wrong code, 1 of 3"),
     ("APR040E", replace(by(who("UBO")), nonce="other"), "no open question"),
     ("APR040E", replace(by(who("UBO")), request=7), "no open question"),
     ("APR041E", replace(by(who("UBO")), digest="8a" * 8), "another plan"),
@@ -110,6 +110,10 @@ def test_a_terminal_proves_the_person_by_a_code_and_needs_no_card():
     assert play.s.phase == "approved"
     assert play.s.code_steps["bo"] == 77
     assert play.refused(c.GoOn(who("bo", via="cli", step=77))).code == "REF032E"
+    for _ in range(3):
+        assert play.refused(c.GoOn(who("dana", via="cli"))).code == "REF031E"
+    assert play.refused(c.GoOn(who("dana", via="cli", step=78))).code == "REF038E"
+    assert Play().refused(replace(DECLARE, actor=who("rita", via="cli"))).code == "REF036E"
 
 
 def test_rights_are_those_of_the_moment_of_the_click():
@@ -142,4 +146,6 @@ def test_every_code_is_in_the_table_once_with_a_meaning_and_every_reason_is_used
     source = "".join(path.read_text() for path in (*rooms.glob("*.py"), rooms.parent / "desk.py"))
     unused = {key for key in codes.REASONS if f'"{key}"' not in source}
     source += (rooms.parent / "persons.py").read_text()
-    assert {key for key in unused if f'"{key}"' not in source} == {"early"}
+    assert {key for key in unused if f'"{key}"' not in source} == set()
+    page = Path(decide.__file__).parents[2] / "docs" / "codes.md"
+    assert page.read_text("utf-8") == codes.as_markdown(), "docs/codes.md is made by codes.as_markdown()"
