@@ -139,7 +139,8 @@ def verify_lines(
     """Checks the lines as a store gives them, without a trailer.
 
     `anchors` are head hashes (or at least 12 leading digits) that somebody holds elsewhere: in a channel, a receipt,
-    a mailbox; with `need_anchor` the record must be anchored to its end. `approvals` judges who approved what; it is only asked where chain and signatures hold.
+    a mailbox; with `need_anchor` the record must be anchored to its end. `approvals` judges who approved what (see
+    `incident.verify_approval`); it is only asked where chain and signatures hold.
     """
     verdict = Verdict(pinned=True)
     _verify(verdict, list(lines), incident, keys, anchors, need_anchor, approvals)
