@@ -28,7 +28,6 @@ class DnsProcess:
         self.host.add(DnsCmdlets(self.zone, fqdn).cmdlets())
         self.dns = DnsServer(self.zone, self.host.power, self.host.faults, options.port)
         self.winrm, self.ca = open_door(self.host, options)
-        self.host.cut = self.winrm.cut
         self.host.pull = lambda: self.plug({"up": False})
         self.control = Control(
             log=self.host.callbook.entries,

@@ -64,6 +64,15 @@ def _handler(
     class Page(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def parse_request(self) -> bool:
+            """A browser's page from elsewhere must not press these buttons: it would name its origin."""
+            if not super().parse_request():
+                return False
+            if self.headers.get("Origin"):
+                self.send_error(403, "Orders are taken from programs only.")
+                return False
+            return True
+
         def do_GET(self) -> None:
             read = reading.get(self.path)
             self._answer(200, read()) if read else self._answer(404, {"error": f"Nothing at {self.path}."})

@@ -16,7 +16,7 @@ DEMO: dict[str, float] = {
     "silence": 0.8,  # how long a site waits for its partner before it calls it silent
     "module_import": 0.3,  # Import-Module Lync, once per PowerShell
     "read": 0.05,  # a reading cmdlet
-    "cms_dead": 1.5,  # a reading cmdlet while the CMS database does not answer (SQL connection time-out)
+    "cms_dead": 1.0,  # a reading cmdlet while the CMS database does not answer (SQL connection time-out)
     "backup_status": 0.1,
     "cms_failover": 5.0,
     "edge_set": 0.6,

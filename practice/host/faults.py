@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 KINDS = {
     "red": "the cmdlet ends with red text (`message`, `fqid`); `when`: begin, midway or end",
     "hang": "the cmdlet stands still for `seconds` (default: until the faults are cleared); `when`",
-    "cut": "the host's connections are reset while the cmdlet goes on; `when`",
+    "cut": "connections are reset while the cmdlet goes on; with `seconds` WinRM is silent so long; `when`",
+    "shell": "all remote shells are lost and what runs in them is killed; `when`",
     "plug": "the host loses its power in the middle of the cmdlet; `when`",
     "slow": "everything the cmdlet waits for takes `factor` times as long",
     "auth": "the host answers 401 to everybody; until cleared",
     "wsman": "the next `times` messages with this `action` are answered by fault `code`",
-    "winrm_silent": "the WinRM endpoint falls silent, the rest of the host goes on; until cleared",
-    "dns_silent": "DNS questions are not answered; until cleared",
+    "winrm_silent": "WinRM falls silent, the rest of the host goes on; for `seconds` or until cleared",
+    "dns_silent": "DNS questions are not answered; for `seconds` or until cleared",
 }
 _WHEN = ("begin", "midway", "end")
 
@@ -35,6 +37,7 @@ class Fault:
     factor: float = 5.0
     action: str = ""
     code: int = 0
+    armed_at: float = field(default_factory=time.monotonic)
 
 
 class Faults:
@@ -50,7 +53,7 @@ class Faults:
         kind = wanted.get("kind")
         if kind not in KINDS:
             raise ValueError(f"No fault is called {kind!r}. Known: {', '.join(sorted(KINDS))}.")
-        unknown = set(wanted) - set(Fault.__dataclass_fields__)
+        unknown = set(wanted) - (set(Fault.__dataclass_fields__) - {"armed_at"})
         if unknown:
             raise ValueError(f"Fault {kind} has no {', '.join(sorted(unknown))}.")
         fault = Fault(**wanted)
@@ -74,8 +77,11 @@ class Faults:
         return None
 
     def lasting(self, kind: str) -> bool:
-        """Is a fault of this kind armed? Asking does not spend it."""
+        """Is a fault of this kind armed, and its `seconds` not over? Asking does not spend it."""
+        now = time.monotonic()
         with self._lock:
+            over = [f for f in self._armed if f.kind == kind and f.seconds and now > f.armed_at + f.seconds]
+            self._armed = [f for f in self._armed if f not in over]
             return any(fault.kind == kind for fault in self._armed)
 
     def clear(self) -> None:

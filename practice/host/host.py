@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,9 +39,17 @@ _DEFAULT_RED = {
 }
 
 
+_LOOK_S = 0.1  # how often a waiting cmdlet looks whether its PowerShell is still there
+
+
+class ProcessKilled(Exception):
+    """The PowerShell that ran the cmdlet was killed; the cmdlet stops where it is."""
+
+
 @dataclass
 class Host:
-    """A host is its name and what runs on it. `cut` and `pull` are set by the process that owns the wires."""
+    """A host is its name and what runs on it. `cut`, `pull` and
+    `lose_shells` are set by whoever owns the wires."""
 
     fqdn: str
     durations: Mapping[str, float]
@@ -49,6 +58,7 @@ class Host:
     faults: Faults = field(default_factory=Faults)
     callbook: CallBook = field(init=False)
     cut: Callable[[], object] = lambda: None
+    lose_shells: Callable[[], object] = lambda: None
     pull: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
@@ -66,15 +76,17 @@ class Host:
         run: str = "",
         call: str = "",
         boot: int | None = None,
+        alive: Callable[[], bool] = lambda: True,
     ) -> RedText | None:
         """Carry out one call and return the error that ended it, if one did.
 
-        Non-terminating errors go to `streams`. Raises `PowerLost` when the host goes dark meanwhile.
+        Non-terminating errors go to `streams`. Raises `PowerLost` when the host goes dark meanwhile, and
+        `ProcessKilled` when `alive`, asked while time passes, says that the PowerShell is gone.
         """
         cmdlet = self.cmdlets.get(name.lower())
         changes = cmdlet is not None and cmdlet.changes and dict(params).get("WhatIf") is not True
         entry = self.callbook.begin(literal(name, params), name, params, changes, run, call)
-        turn = _HostTurn(self, name, streams, self.power.boot if boot is None else boot)
+        turn = _HostTurn(self, name, streams, self.power.boot if boot is None else boot, alive)
         try:
             if cmdlet is None:
                 raise not_recognized(name)
@@ -101,11 +113,12 @@ class Host:
 class _HostTurn:
     """The running cmdlet's view of its host."""
 
-    def __init__(self, host: Host, cmdlet: str, streams: Streams, boot: int) -> None:
+    def __init__(self, host: Host, cmdlet: str, streams: Streams, boot: int, alive: Callable[[], bool]) -> None:
         self._host = host
         self._cmdlet = cmdlet
         self._streams = streams
         self._boot = boot
+        self._alive = alive
         self._factor = 1.0
         self._bound = Bound({})
         self._implementing = ""
@@ -147,13 +160,26 @@ class _HostTurn:
             self._wait(part)
 
     def _wait(self, seconds: float) -> None:
-        self._host.power.wait(seconds, self._boot)
+        until = time.monotonic() + seconds
+        while True:
+            if not self._alive():
+                raise ProcessKilled
+            left = until - time.monotonic()
+            self._host.power.wait(min(max(left, 0.0), _LOOK_S), self._boot)
+            if left <= _LOOK_S:
+                return
 
     def strike(self, when: str) -> None:
         """Let the armed faults of this moment happen."""
         faults = self._host.faults
-        if faults.strike("cut", self._cmdlet, when):
+        cut = faults.strike("cut", self._cmdlet, when)
+        if cut:
+            if cut.seconds:
+                faults.arm({"kind": "winrm_silent", "seconds": cut.seconds})
             self._host.cut()
+        if faults.strike("shell", self._cmdlet, when):
+            self._host.lose_shells()
+            self._wait(0)
         if faults.strike("plug", self._cmdlet, when):
             # In a thread, because pulling the plug waits for the wires and this cmdlet is on one of them.
             threading.Thread(target=self._host.pull, name="plug", daemon=True).start()

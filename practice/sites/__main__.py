@@ -42,7 +42,6 @@ class SiteProcess:
         self.line = LinkServer(self.site.answer, self.host.power, options.link_port)
         self.winrm, self.ca = open_door(self.host, options)
         self.heartbeat = Heartbeat(self.site.exchange, self.host.power, options.durations["heartbeat"])
-        self.host.cut = self.winrm.cut
         self.host.pull = lambda: self.plug({"up": False})
         self.control = Control(
             log=self.host.callbook.entries,

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from practice.host.host import Host
+from practice.host.host import Host, ProcessKilled
 from practice.host.power import PowerLost
 from practice.host.redtext import RedText
 from practice.winrm import clixml
@@ -90,7 +90,7 @@ def execute(host: Host, command_line: str, process: Process) -> None:
     """Run a command line to its end. Never raises; a dark host leaves the process without an exit code."""
     try:
         process.finish(_execute(host, command_line, process))
-    except (PowerLost, ProcessEnded):
+    except (PowerLost, ProcessEnded, ProcessKilled):
         process.terminate()
 
 
@@ -177,7 +177,13 @@ class _Runner:
         began = time.monotonic()
         params = [(str(name), value) for name, value in call["params"]]
         ended_by = self._host.run(
-            str(call["cmdlet"]), params, self, str(self._payload["run"]), str(call["id"]), self._boot
+            str(call["cmdlet"]),
+            params,
+            self,
+            run=str(self._payload["run"]),
+            call=str(call["id"]),
+            boot=self._boot,
+            alive=lambda: self._process.alive,
         )
         if ended_by is not None:
             self._error(ended_by, terminating=True)

@@ -47,6 +47,8 @@ class WinRM:
         self.account = account
         self.shells = Shells()
         self.polls = 0  # long polls that wait right now
+        host.cut = self.cut
+        host.lose_shells = self.shells.delete_all
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(certificate, key)
         self._listener = Listener(self._serve, port, f"winrm-{host.fqdn}", self._wrap)

@@ -39,6 +39,11 @@ class Process:
         self._exit_code: int | None = None
         self._terminated = False
 
+    @property
+    def alive(self) -> bool:
+        """Not terminated from outside."""
+        return not self._terminated
+
     def feed(self, data: bytes, end: bool) -> None:
         """Standard input from the client."""
         with self._changed:

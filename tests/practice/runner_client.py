@@ -77,7 +77,7 @@ def protocol(url: str, ca: Path, password: str = PASSWORD, transport: str = "ntl
         ca_trust_path=str(ca),
         proxy=None,
         operation_timeout_sec=1,
-        read_timeout_sec=3,
+        read_timeout_sec=2,
     )
 
 

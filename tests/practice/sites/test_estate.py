@@ -152,3 +152,22 @@ def test_wrong_durations_are_said_in_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "no duration is called lunch" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_each_part_starts_alone(tmp_path: Path) -> None:
+    (tmp_path / "who").write_text("OCSGUY\\svc-lync-dr:secret\n")
+    argv = [sys.executable, "-m", "practice.sites", "--site", "Leeds", "--credential-file", str(tmp_path / "who")]
+    with subprocess.Popen(
+        [*argv, "--durations", "zero", "--state", str(tmp_path), "--with-parent"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        call = ask("Get-CsWindowsService", "Status", Name="RTCSRV")
+        answered = run(ready["winrm"], Path(ready["ca"]), [call], user="svc-lync-dr", password="secret")
+        assert answered.rows == [{"Status": "Running"}]
+        process.stdin.close()  # as when the starter dies
+        assert process.wait(10) == 0

@@ -47,7 +47,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(host, WinRM(host, account, *authority.issue(FQDN, tmp_path)), ca)
     pool = Parameter("PoolFqdn", "Fqdn", required=True)
     host.add([Cmdlet("Invoke-Long", (pool,), bench.long_body, "Practice.Long", changes=True, should_process=True)])
-    host.cut = bench.winrm.cut
     bench.winrm.start()
     yield bench
     bench.go_on.set()
