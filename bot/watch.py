@@ -155,7 +155,9 @@ class Watch:
         if request is None:
             return
         over = request.state == "open" and now >= request.expires
-        window = request.state == "approved" and request.window_ends is not None and now >= request.window_ends
+        # A run that has begun and sent nothing lapses with its window too; the desk knows whether it did.
+        unsent = request.state in ("approved", "used") and state.clocks.t3 is None
+        window = unsent and request.window_ends is not None and now >= request.window_ends
         if over or window:
             self.desk.do(state.id, Tick())
 

@@ -9,14 +9,14 @@ from datetime import date, datetime
 from typing import Any
 
 from incident.clocks import clock_time, day, figures
-from incident.first_screen import Beside, first_screen, result_line, took
+from incident.first_screen import Beside, first_screen, result_line, the_request, took
 from incident.fold import fold
 from incident.journal import Journal
 from incident.policy import Policy
 from incident.record import Record
 from incident.register import Numbered, Register, gaps
 from incident.sentences import sentence, who
-from incident.state import Incident
+from incident.state import Incident, Vote
 
 _WIDTH = 110
 
@@ -37,6 +37,7 @@ def list_data(journal: Journal) -> list[dict[str, Any]]:
     return [
         {
             "number": number.number if number else None,
+            "id": state.id,
             "incident": state.id,
             "playbook": state.declared.playbook,
             "pool": state.declared.pool,
@@ -117,11 +118,14 @@ def show_data(records: Sequence[Record], policy: Policy | None, beside: Beside) 
     """`audit show ID --json`."""
     state = _folded(records)
     screen = first_screen(state, records, policy, beside, "UTC")
-    figure = screen.figure
+    figure, run = screen.figure, the_request(state)
     clocks = {key: _iso(value) if isinstance(value, datetime) else value for key, value in asdict(state.clocks).items()}
     return {
+        "id": state.id,
         "incident": state.id,
         "number": beside.number,
+        "digest": run.digest if run else None,
+        "approvals": [_approval(vote) for vote in run.votes] if run else [],
         "kind": screen.kind,
         "phase": state.phase,
         "result": state.closed or None,
@@ -145,8 +149,8 @@ def show_data(records: Sequence[Record], policy: Policy | None, beside: Beside) 
             for r in state.requests
         ],
         "refusals": [
-            {"code": r.code, "who": r.who, "what": r.what, "count": r.count, "text": r.text}
-            for r in state.refusals.values()
+            {"code": r.code, "person": key[1], "who": r.who, "what": r.what, "count": r.count, "text": r.text}
+            for key, r in state.refusals.items()
         ],
         "follow_ups": [{"key": k, "text": t, "done": d} for k, t, d in state.follow_ups],
         "records": [
@@ -155,6 +159,12 @@ def show_data(records: Sequence[Record], policy: Policy | None, beside: Beside) 
         ],
         "head": records[-1].h,
     }
+
+
+def _approval(vote: Vote) -> dict[str, Any]:
+    actor = vote.actor
+    return {"person": vote.person, "name": actor.name, "at": _iso(vote.at), "via": actor.via, "user": actor.user,
+            "record": vote.seq}  # fmt: skip
 
 
 def people_text(journal: Journal, on: date) -> str:

@@ -39,7 +39,7 @@ def identify(
 
     policy = case.rules.policy
     record = f"Nothing happened; {_ACT_WORDS.get(what, 'it')} is on record."
-    if actor.via == "slack" and actor.team != policy.team:
+    if actor.via == "slack" and actor.team not in {policy.team, policy.enterprise} - {""}:
         return refuse("foreign", f"Your account belongs to another workspace. {record}")
     if actor.account is not None:
         trouble = account_trouble(policy, actor.account, team=actor.via == "slack")

@@ -39,7 +39,7 @@ FAULTS = [
                 update={"account": who("UBO").account.model_copy(update={"team": "TFOREIGN"})}
             )
         },
-    ),  # fmt: skip
+    ),
     ("unseen", "green", {"actor": who("UBO").model_copy(update={"account": None})}),
     ("unseen", "green", {"actor": who("UBO", looked_at=T1)}),
     ("stale", "green", {"digest": "8a" * 32}),
