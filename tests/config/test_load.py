@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,3 +216,11 @@ def test_the_digests_cover_what_decides_and_nothing_else(tmp_path: Path) -> None
         "endpoints": {},
         "policy": {},
     }
+
+
+def test_every_variable_is_written_down() -> None:
+    page = (CONFIG.parent / "docs" / "configuration.md").read_text("utf-8")
+    source = (CONFIG / "settings.py").read_text("utf-8")
+    names = set(re.findall(r"(?:LYNC_DR|SLACK)_[A-Z_]+[A-Z]", source)) - {"LYNC_DR_CREDENTIAL", "LYNC_DR_SECRET"}
+    assert len(names) > 15
+    assert {n.removesuffix("_FILE") for n in names} - set(re.findall(r"[A-Z_]+[A-Z]", page)) == set()
