@@ -480,6 +480,7 @@ class Persons:
             "notifications": list(self.space.notifications.get(user, ())),
             "troubles": list(self.troubles.get(user, ())),
             "app_connected": any(self.deliveries.sockets.values()),
+            "slack_down": self.api.faults.down,
         }
 
     def _rooms(self, user: str) -> list[str]:

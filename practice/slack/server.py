@@ -282,6 +282,7 @@ class Practice:
             await self.deliveries.disconnect(order.disconnect)
         if order.drop_sockets:
             await self.deliveries.disconnect("")
+        self.space.changed()
         return self._done({"faults": self.faults.shown()})
 
     async def _admin_user(self, request: web.Request) -> web.Response:

@@ -102,6 +102,7 @@ function draw() {
     remember();
   }
   drawSidebar(screen);
+  $("outage").hidden = !screen.slack_down;
   if (room) drawRoom(room);
   if (state.panel === "thread") drawThread(room);
   if (state.panel === "phone") drawPhone();
@@ -193,8 +194,9 @@ function drawRoom(room) {
   const before = $("messages").lastElementChild?.dataset.ts;
   drawMessages($("messages"), room.messages, room, false);
   if (!room.messages.length) {
-    $("messages").replaceChildren(h("p", { class: "empty", "data-ts": "" }, h("strong", {}, room.kind === "dm" ? room.name : `#${room.name}`),
-      room.kind === "dm" ? " has not written to you yet." : " is quiet.", hints(room)));
+    $("messages").replaceChildren(h("div", { class: "empty", "data-ts": "" },
+      h("h2", {}, room.kind === "dm" ? room.name : `#${room.name}`),
+      h("p", {}, room.kind === "dm" ? "Nothing has been written here yet." : `This is the very beginning of the channel. ${room.topic}`), hints(room)));
   }
   if (!$("composer-place").childElementCount) $("composer-place").append(composer(room, ""));
   const grew = before !== $("messages").lastElementChild?.dataset.ts;
@@ -277,7 +279,7 @@ function drawMessage(message, room, { near, inThread, trouble }) {
     h("button", { type: "button", class: "icon", "aria-label": "Reply in thread", title: "Reply in thread", onclick: () => openThread(message.ts) },
       icon('<path d="M3.5 4.500h13v8h-8l-3.5 3v-3h-1.500z"/>')));
   return h("article", {
-    class: `message ${near ? "near" : ""} ${message.ephemeral ? "ephemeral" : ""} ${message.mentions_me ? "for-me" : ""}`,
+    class: `message ${near ? "near" : ""} ${message.ephemeral ? "ephemeral" : ""} ${message.mentions_me && room.kind !== "dm" ? "for-me" : ""}`,
     "data-ts": message.ts,
     "aria-label": `${message.user.name} at ${message.at} UTC${message.ephemeral ? ", only visible to you" : ""}`,
   }, h("div", { class: "gutter" }, side), body, tools);

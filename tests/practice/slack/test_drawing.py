@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from practice.slack import drawing
@@ -45,7 +45,8 @@ def test_links_are_known_so_that_previews_can_be_noticed() -> None:
     assert drawing.links_in(list(drawing.text_pieces("at https://evil.example/a", name_of, verbatim=True))) == []
 
 
-@given(st.text(min_size=1).filter(lambda t: "\r" not in t))
+@settings(max_examples=60)
+@given(st.text(min_size=1))
 def test_untrusted_text_in_rich_text_and_plain_text_is_drawn_as_it_is(text: str) -> None:
     part: dict[str, Any] = {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": text}]}
     blocks = [{"type": "rich_text", "elements": [part]}]
@@ -55,6 +56,7 @@ def test_untrusted_text_in_rich_text_and_plain_text_is_drawn_as_it_is(text: str)
     assert not drawing.mentions_in([*blocks, {"type": "header", "text": {"type": "plain_text", "text": text}}])
 
 
+@settings(max_examples=60)
 @given(st.text(alphabet="<>&@!|#UBO*_~`\n ab", min_size=1, max_size=60))
 def test_escaped_text_mentions_nobody(text: str) -> None:
     assert not drawing.mentions_in(drawing.escape(text))
