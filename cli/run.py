@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from pathlib import Path
 
 import click
@@ -16,11 +18,57 @@ __all__ = ["bot", "store", "worker"]
 @click.option("--ready", type=click.Path(path_type=Path), help="A file to write once the bot is up.")
 def bot(name: str, ready: Path | None) -> None:
     """Run the conversation until told to stop."""
-    from bot.serve import serve
-    from cli.roots import host, open_root, version
+    from bot.notes import FileNotes
+    from bot.serve import House, SlackSettings, serve
+    from bot.watch import Outside, Waits
+    from bot.web import SlackTrouble
+    from cli.reporting import report_of
+    from cli.roots import host, now, open_root, version
+    from incident.one_time import Seeds
+    from incident.register import Register
 
     root = open_root(name)
-    raise SystemExit(serve(root, name=name, host=host(), version=version(), ready=ready))  # type: ignore[call-arg]
+    settings, policy = root.settings, root.configuration.policy
+    practice = bool(root.configuration.endpoints.practice)
+    mail_login = None
+    if policy.mail is not None and policy.mail.credential:
+        account = settings.credential(policy.mail.credential)
+        mail_login = (account.username, account.password.reveal())
+    register = Register(root.journal)
+    register.state_policy(policy)
+    register.state_text("estate", settings.estate.read_text("utf-8"))
+    register.started("bot", version(), host())
+    house = House(
+        desk=root.desk,
+        doorbell=root.bell,
+        notes=FileNotes(settings.state / "bot" / "notes.json"),
+        estate=root.configuration.estate,
+        seeds=Seeds(settings.state / "seeds"),
+        slack=SlackSettings(
+            bot_token=settings.slack_bot_token.reveal(),
+            app_token=settings.slack_app_token.reveal(),
+            signing_secret=settings.slack_signing_secret.reveal(),
+            api_url=settings.slack_api_url,
+            http_listen=settings.http_listen,
+        ),
+        waits=Waits(settings.reconcile_s, settings.relook_s, settings.free_hand_s),
+        outside=Outside(
+            pager_url=settings.secret(policy.pager.url).reveal() if policy.pager else None,
+            mail_login=mail_login,
+            report=lambda incident: report_of(root, name, incident),
+        ),
+        practice=practice,
+        host=host(),
+        clock=now,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        serve(house, stop, lambda: ready.write_text("up\n", "utf-8") if ready else None)
+    except SlackTrouble as trouble:
+        click.echo(str(trouble), err=True)
+        raise SystemExit(1) from None
 
 
 @click.command()
@@ -29,6 +77,6 @@ def bot(name: str, ready: Path | None) -> None:
 @click.option("--ready", type=click.Path(path_type=Path), help="A file to write once the worker listens.")
 def worker(kind: str, name: str, ready: Path | None) -> None:
     """Run one worker until told to stop: `look` surveys, `act` carries approved plans out."""
-    from workers.serve import run  # type: ignore[attr-defined]
+    from workers.serve import serve
 
-    raise SystemExit(run(kind, name=name or kind, ready=ready))
+    serve(kind, name or kind, ready)  # type: ignore[arg-type]
