@@ -13,7 +13,6 @@ from cli.reporting import make_report
 from cli.roots import now, open_journal_of, open_root
 from config.load import ConfigError, load_policy, load_settings
 from incident import audit as records_of
-from incident.approvals_check import breaches
 from incident.commands import SettleFollowUp
 from incident.export import export_jsonl
 from incident.keys import KeyTrouble, load_keys, load_writer
@@ -21,6 +20,7 @@ from incident.policy import Policy
 from incident.register import Register
 from incident.report import html, markdown
 from incident.verify import CannotCheck, Verdict, verify_file, verify_lines
+from incident.verify_approval import by_policy, from_record
 
 
 @click.group(help="List, show, verify, export and review records.")
@@ -90,7 +90,7 @@ def verify(what: str, keys_dir: Path | None, policy_file: Path | None, anchors: 
 def _verify(what: str, keys_dir: Path | None, policy_file: Path | None, anchors: tuple[str, ...]) -> Verdict:
     keys = load_keys(keys_dir) if keys_dir else None
     policy = load_policy(policy_file) if policy_file else None
-    approvals = lambda records: breaches(records, policy)  # noqa: E731
+    approvals = by_policy(policy) if policy else from_record
     if Path(what).is_file() or "/" in what or what.endswith(".jsonl"):
         return verify_file(Path(what), keys=keys, anchors=anchors, approvals=approvals)
     journal, known = open_journal_of(load_settings(), None)

@@ -23,6 +23,7 @@ from typing import Any
 import click
 
 from cli.supervise import DidNotStart, Part, Supervisor
+from incident.keys import WriterKind, init_key
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 HANDS = ("act1", "act2")
@@ -119,8 +120,14 @@ class _Stage:
 
     def product(self, slack: dict[str, str]) -> None:
         self.env["LYNC_DR_KEYS"] = str(self.keys)
-        for name, kind in (("bot", "bot"), ("cli", "cli"), ("look", "worker"), *((h, "worker") for h in HANDS)):
-            _run([*_python("cli", "keys", "init", name, "--kind", kind)], self.env)
+        writers: dict[str, WriterKind] = {
+            "bot": "bot",
+            "cli": "cli",
+            "look": "worker",
+            **dict.fromkeys(HANDS, "worker"),
+        }
+        for name, kind in writers.items():
+            init_key(name, kind, state_dir=Path(self.env["LYNC_DR_STATE"]), keys_dir=self.keys)
         self.env.setdefault("LYNC_DR_ESTATE", str(CONFIG / "estate.practice.toml"))
         self.env.setdefault("LYNC_DR_POLICY", str(CONFIG / "policy.practice.toml"))
         tokens = {"SLACK_BOT_TOKEN": slack["bot_token"], "SLACK_APP_TOKEN": slack["app_token"]}
@@ -132,14 +139,6 @@ class _Stage:
             ready = self.out / f"{name}.ready"
             ready.unlink(missing_ok=True)
             self.start(name, _python("cli", *argv, "--name", name, "--ready", str(ready)), ready.exists, **extra)
-
-
-def _run(argv: list[str], env: dict[str, str]) -> None:
-    import subprocess
-
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode:
-        raise DidNotStart(f"{' '.join(argv[2:])} failed: {(done.stderr or done.stdout).strip()}")
 
 
 @contextmanager

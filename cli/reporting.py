@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib import resources
 
 from cli.roots import Root, now, version
-from incident.approvals_check import breaches
 from incident.audit import beside
 from incident.export import export_jsonl
 from incident.keys import load_writer
 from incident.report import Report, html
 from incident.verify import verify_export
+from incident.verify_approval import by_policy
 
 
 def make_report(root: Root, writer: str, incident: str, jsonl: bytes | None = None) -> Report:
@@ -19,7 +19,7 @@ def make_report(root: Root, writer: str, incident: str, jsonl: bytes | None = No
         by = load_writer(writer, state_dir=root.settings.state, keys=root.keys)
         jsonl = export_jsonl(root.journal, incident, writer=by, keys=root.keys)
     policy = root.desk.rules.policy
-    verdict = verify_export(jsonl, keys=root.keys, approvals=lambda records: breaches(records, policy))
+    verdict = verify_export(jsonl, keys=root.keys, approvals=by_policy(policy))
     return Report(
         records=root.journal.read(incident),
         jsonl=jsonl,

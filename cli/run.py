@@ -64,8 +64,13 @@ def bot(name: str, ready: Path | None) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+
+    def up() -> None:
+        if ready is not None:
+            ready.write_text("up\n", "utf-8")
+
     try:
-        serve(house, stop, lambda: ready.write_text("up\n", "utf-8") if ready else None)
+        serve(house, stop, up)
     except SlackTrouble as trouble:
         click.echo(str(trouble), err=True)
         raise SystemExit(1) from None
