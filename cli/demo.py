@@ -89,7 +89,7 @@ class Narrator:
     def _print(self, who: Someone, seen: Seen) -> None:
         private = seen.room == "direct message" or seen.message["ephemeral"]
         key = (seen.channel, seen.ts, who.user if private else "")
-        now = [*seen.message["lines"], *([" ".join(f"[{b}]" for b in seen.labels)] if seen.labels else [])]
+        now = list(seen.message["lines"])
         before = self._shown.get(key)
         if now == before:
             return
@@ -142,10 +142,10 @@ class Play:
         """Every state-changing call as the servers saw it, in order."""
         hosts = list(self.place["controls"])
         found = [
-            {"host": entry["host"], "at": entry["at"], "call": entry["text"], "outcome": entry["outcome"]}
+            {"host": entry["host"], "at": entry["at"], "call": entry["literal"], "outcome": entry["outcome"]}
             for host in hosts
             for entry in self.control(host, "log")
-            if entry["changes"]
+            if entry["changing"]
         ]
         return sorted(found, key=lambda entry: entry["at"])
 
@@ -225,12 +225,12 @@ class Play:
                 "dns: dns2 answers no questions, so the plan left it out and its names still point at fe1. "
                 "The board and the summary name it as debt."
             )
-        values = {n: v for n, v in state["records"].items() if n in ("meet", "dialin", "admin")}
-        self.seen.say("\nSimple URLs on dns2 now: " + ", ".join(f"{n} → {v}" for n, v in values.items()))
+        values = {n: ", ".join(v["A"]) for n, v in state["records"].items() if n in ("meet", "dialin", "admin")}
+        self.seen.say("\nSimple URLs on dns2 now: " + " · ".join(f"{n} → {v}" for n, v in values.items()))
 
     def prove(self) -> dict[str, Any]:
         listed = self.lync_dr("audit", "list", "--json")
-        self.incident = json.loads(listed.stdout)["incidents"][0]["id"]
+        self.incident = json.loads(listed.stdout)["incidents"][-1]["incident"]
         record, page = self.out / f"{self.incident}.jsonl", self.out / f"{self.incident}.html"
         self.lync_dr("audit", "export", self.incident, "--jsonl", str(record), "--html", str(page))
         if self.spoil == "record":
@@ -246,9 +246,9 @@ class Play:
         shown = json.loads(self.lync_dr("audit", "show", self.incident, "--json").stdout)
         return {
             "incident": self.incident,
-            "digest": shown["digest"],
+            "digest": shown["requests"][-1]["digest"],
             "calls": self.calls(),
-            "approvals": shown["approvals"],
+            "approvals": shown["requests"],
             "refusals": shown["refusals"],
             "red_text": self.red,
             "clocks": shown["clocks"],
@@ -261,7 +261,7 @@ class Play:
         """Run the command as an operator on this host would."""
         done = subprocess.run(
             [sys.executable, "-m", "cli", *argv],
-            env=self.place["env"],
+            env={**os.environ, **self.place["env"]},
             capture_output=True,
             text=True,
             timeout=60,

@@ -152,7 +152,8 @@ def rehearse(out: Path, durations: str, settings: dict[str, str], say: Callable[
         stage.product(slack)
         estate = json.loads((out / "estate" / "estate.json").read_text("utf-8"))
         controls = {name: member["control"] for name, member in estate.items()}
-        rehearsal = Rehearsal(out, slack["page_url"], stage.env, controls, stage.keys, supervisor.pids())
+        ours = {name: value for name, value in stage.env.items() if os.environ.get(name) != value}
+        rehearsal = Rehearsal(out, slack["page_url"], ours, controls, stage.keys, supervisor.pids())
         rehearsal.write()
         stopping = threading.Event()
         watcher = threading.Thread(target=supervisor.watch, args=(stopping,), daemon=True)
