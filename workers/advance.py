@@ -27,7 +27,8 @@ from incident.journal import (
 )
 from incident.state import Incident, StepState
 from playbooks.plan import Step
-from workers.check import start_command, survey_is_fresh
+from workers.check import start_command
+from workers.fresh import looked_lately
 from workers.hand import Hand, LetGo, SaidNo
 from workers.lease import Lease
 from workers.results import Closed, Ending, HeldByAnother, Stopped, WaitingForPerson, WaitsForHold
@@ -167,7 +168,7 @@ def _carry(hand: Hand) -> Ending:
 def _begin(hand: Hand) -> Ending | None:
     """Everything once more, by this worker's own files; then the run begins or is refused, and the record says why."""
     tools = hand.tools
-    command = start_command(tools, hand.state, hand.epoch, survey_is_fresh(tools, hand.state))
+    command = start_command(tools, hand.state, hand.epoch, looked_lately(tools, hand.state))
     hand.must_be_mine()
     try:
         hand.do(command)

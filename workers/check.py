@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -74,14 +73,6 @@ def start_command(tools: Tools, state: Incident, epoch: int, fresh: bool) -> Sta
         assumptions_lost=lost,
         clock_off_s=round(tools.journal.clock_offset_ms() / 1000),
     )
-
-
-def survey_is_fresh(tools: Tools, state: Incident) -> bool:
-    """Whether the last journalled survey ended so lately that it counts at the start."""
-    if state.survey is None:
-        return False
-    age = (datetime.now(UTC) - state.survey.ended).total_seconds()
-    return 0 <= age <= tools.fresh_s
 
 
 def lost_assumptions(tools: Tools, state: Incident, plan: Plan) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ client without an explicit retry makes the parent end at the first lost connecti
 from __future__ import annotations
 
 import ctypes
+import importlib.metadata
 import logging
 import os
 import secrets
@@ -20,7 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
-import redis
 from rq import Queue, Worker
 from rq.job import Job
 
@@ -32,6 +32,7 @@ from incident.doorbell import ADVANCE, LOOK_NOW, SURVEY, RqDoorbell, connect_rq
 from incident.journals.opening import open_journal
 from incident.keys import load_keys, load_writer
 from incident.policy import Rules
+from incident.register import Register
 from workers import jobs
 from workers.guard import GuardedJob
 from workers.jobs import Workbench, equip
@@ -92,18 +93,20 @@ def worker_name(name: str) -> str:
     return f"{name}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-def serve(bell: Bell, name: str, ready: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
-    """Loads everything, refuses what is wrong in a sentence, and listens until told to stop.
+def run(kind: str, name: str, ready: Path | None = None, environment: Mapping[str, str] | None = None) -> int:
+    """Loads everything, refuses what is wrong in a sentence, and listens to `kind` until told to stop. Exit code 0.
 
     `name` is the worker's signing key and its name in the record; `ready` is written once it listens. Raises
     `ConfigError`, `KeyTrouble`, `WeakStore`, `Unreachable`.
     """
+    bell: Bell = "act" if kind == "act" else "look"
     settings = load_settings(environment)
     first = load_all(settings)
     root = Root(settings, first, name)
-    root.tools()
+    tools = root.tools()
+    Register(tools.journal).started(f"worker {bell} {name}", _version(), tools.host)
     client = connect_rq(settings.store_url)
-    equip(Workbench(root.tools, lambda: _others_wait(client, bell), float(settings.relook_s)))
+    equip(Workbench(root.tools))
     GuardedJob.allowed = dict(JOBS[bell])
     worker = SafeWorker(
         [Queue(bell, connection=client, job_class=GuardedJob, serializer="json")],
@@ -120,10 +123,14 @@ def serve(bell: Bell, name: str, ready: Path | None = None, environment: Mapping
     if ready is not None:
         ready.write_text(f"{os.getpid()}\n", "utf-8")
     worker.work(with_scheduler=False, logging_level="WARNING")
+    return 0
 
 
-def _others_wait(client: redis.Redis, bell: Bell) -> bool:
-    return Queue(bell, connection=client, serializer="json").count > 0
+def _version() -> str:
+    try:
+        return importlib.metadata.version("lync-dr")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
 
 
 class Root:
@@ -154,6 +161,8 @@ class Root:
             own=config,
             redactor=redactor,
             blobs=Blobs(settings.state),
+            keys=keys,
+            sign=writer.sign,
             lease_s=float(settings.lease_s),
             fresh_s=float(settings.fresh_s),
             alive=self._alive,

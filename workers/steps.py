@@ -25,7 +25,7 @@ from incident.commands import (
 )
 from incident.events import Outcome
 from incident.journal import HeldBy, NotStored, Unconfirmed, Unreachable
-from incident.state import Attempt, StepState
+from incident.state import Attempt
 from playbooks.catalogue import Call, explain
 from playbooks.facts import Facts, Known, read, title
 from playbooks.plan import HumanTask, Predicate, Step, broken, holds
@@ -67,6 +67,10 @@ def carry(hand: Hand, step: Step) -> Ending | None:
         return _ask_person(hand, step, step.act)
     if step.act is None:
         return _watch(hand, step)
+    if undone := _leans_on_undone(hand, step):
+        nothing = Seen(Facts(), None, "not_begun", "not looked at", datetime.now(UTC))
+        text = f"{step.title} was left alone, because this was not done: {undone}. The name keeps what it has"
+        return _fail(hand, step, nothing, text, certain="Nothing was sent.")
     seen = look(hand, step)
     if seen.so is True:
         if state.attempts:
@@ -76,7 +80,40 @@ def carry(hand: Hand, step: Step) -> Ending | None:
         return None
     if not state.attempts and (why := _moved_by_others(hand, step, seen)):
         return _fail(hand, step, seen, f"{step.title} on {step.host} was not begun: {why}", certain="Nothing was sent.")
+    if seen.so is None and _failed_there_before(hand, step):
+        text = f"{step.title}: {step.host} failed a step before and does not answer now"
+        return _fail(hand, step, seen, text, certain="Nothing was sent.")
     return _send(hand, step, step.act)
+
+
+def _leans_on_undone(hand: Hand, step: Step) -> str:
+    """The earlier step about the same name on the same server that was left undone: without the new value the old
+    one is not taken away, and without room for it the new one is not added."""
+    if step.part != "dns":
+        return ""
+    same_name = step.id.split(".")[:3]
+    for other in hand.state.steps:
+        if other.id == step.id:
+            return ""
+        if other.status in ("degraded", "ruled_skip") and other.id.split(".")[:3] == same_name:
+            return other.title
+    return ""
+
+
+def _failed_there_before(hand: Hand, step: Step) -> bool:
+    """Whether an earlier step was left undone because this host could not be reached: then nobody waits for it time
+    and again."""
+    if step.on_failure != "degraded":
+        return False
+    for other in hand.state.steps:
+        last = other.attempts[-1].outcome if other.attempts else None
+        if other.status == "degraded" and other.host == step.host and last is not None and last.result not in _ENDED:
+            return True
+    return False
+
+
+_ENDED: Final = frozenset({"done", "red", "adopted"})
+"""Outcomes that show that the host answers."""
 
 
 # --- looking ------------------------------------------------------------------------------------------------
@@ -280,7 +317,8 @@ def _adopt(hand: Hand, step: Step, attempt: Attempt) -> Ending | None:
 
 def _conclude(hand: Hand, step: Step, attempt: Attempt, outcome: Outcome) -> Ending | None:
     """From the outcome of a call to the end of its step."""
-    may_repeat = step.effect != "once" and _sent_since_ruling(hand.step(step.id)) < REPEATS
+    may_repeat = step.effect != "once" and len(hand.step(step.id).attempts) < REPEATS
+    may_repeat = may_repeat and not _failed_there_before(hand, step)
     if outcome.result in ("refused", "not_begun"):
         if may_repeat and isinstance(step.act, Call):
             hand.pause(_every(step))
@@ -421,10 +459,6 @@ def _next(step: Step, seen: Seen, degraded: bool) -> str:
     if seen.begun == "not_begun":
         return "Next: put right what stopped it, then an operator lets the step run again."
     return "Next: two operators decide: run again, count as done, leave out, or end the run."
-
-
-def _sent_since_ruling(state: StepState) -> int:
-    return len(state.attempts)
 
 
 def _every(step: Step) -> float:

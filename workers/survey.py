@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from incident.commands import RecordSurvey
 from incident.events import Event, HardStopped, Planned, Surveyed
@@ -19,12 +19,11 @@ from incident.state import Incident
 from playbooks.facts import Facts, looks, read_facts, title
 from playbooks.plan import HardStop, Plan, as_markdown, broken, code, difference, digest, words
 from playbooks.registry import plan_for
+from workers.fresh import leave_note
 from workers.looking import utc_text
 from workers.remote.door import RunId
 from workers.tools import Tools
 
-AGAIN_AFTER_S: Final = 10.0
-"""While a card is open, the next look begins this long after the last one ended."""
 _log = logging.getLogger("lync-dr.look")
 
 
@@ -59,6 +58,8 @@ def survey(incident: str, tools: Tools) -> bool:
     events = _news(tools, state, looked)
     written = bool(events) and tools.desk.do(incident, RecordSurvey(events)).ok
     _tell_age(tools, incident, looked)
+    if written or not events:
+        leave_note(tools, tools.desk.state(incident), looked.ended)
     return written
 
 
@@ -68,12 +69,6 @@ def _tell_age(tools: Tools, incident: str, looked: Looked) -> None:
         tools.bell.post_answer(f"look-{incident}", {"began": utc_text(looked.began), "ended": utc_text(looked.ended)})
     except JournalError as away:
         _log.warning("%s", away)
-
-
-def still_asked(state: Incident) -> bool:
-    """Whether a card is open, so that looking goes on."""
-    request = state.request
-    return not state.closed and request is not None and request.state == "open"
 
 
 def _news(tools: Tools, state: Incident, looked: Looked) -> tuple[Event, ...]:
@@ -157,9 +152,9 @@ def look_now(key: str, question: dict[str, Any], tools: Tools) -> None:
 
 
 def answer(question: dict[str, Any], tools: Tools) -> dict[str, Any]:
-    """The answer to one question: {"kind": "plan" | "status", "pool": …, "playbook": …}."""
+    """The answer to one question: {"kind" (or "what"): "plan" | "status", "pool": …, "playbook": …}."""
     pool = str(question.get("pool", ""))
-    kind = str(question.get("kind", "plan"))
+    kind = str(question.get("kind") or question.get("what") or "plan")
     found = tools.own.estate.find_pool(pool)
     name = found.name if found else pool
     looked = look_at(tools, name, RunId("now", kind, 1))
@@ -176,7 +171,8 @@ def answer(question: dict[str, Any], tools: Tools) -> dict[str, Any]:
         return said
     made = plan_for(str(question.get("playbook", "declare-disaster")), tools.own.estate, name, looked.facts)
     if isinstance(made, HardStop):
-        return {**said, "hard_stop": made.data(), "markdown": as_markdown(made)}
+        stop = {"hard_stop": made.data()}
+        return {**said, **stop, "ok": False, "plan": stop, "markdown": as_markdown(made)}
     slices = tools.own.slices(name)
     seal = digest(made, slices)
     return {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from incident.desk import Desk
 from incident.doorbell import Doorbell
 from incident.journal import Journal, JournalError
+from incident.keys import Keys
 from incident.policy import ConfigDigests, Policy
 from playbooks.estate import Estate
 from workers.looking import Looker
@@ -54,6 +55,10 @@ class Tools:
     own: Own
     redactor: Redactor
     blobs: Blobs | None = None
+    keys: Keys = field(default_factory=Keys)
+    """The writers this host knows."""
+    sign: Callable[[bytes], bytes] | None = None
+    """Signs a short-lived note as this worker; None: it leaves none."""
     lease_s: float = 15.0
     probe_s: float = 20.0
     """How long one look of a step may take, in seconds."""

@@ -253,3 +253,16 @@ def test_nothing_is_sent_that_somebody_else_has_begun() -> None:
     world.sites.pools["fe1"] = "FailingOver"
     assert isinstance(world.advance(), WaitingForPerson | Stopped)
     assert POOL not in world.sent()
+
+
+def test_a_dns_server_that_fails_is_a_debt_and_no_name_is_emptied() -> None:
+    world = World().approved()
+    world.sites.tricks[ADD] = [red_and_untouched]
+    assert isinstance(world.advance(), Closed)
+    assert (world.status("dns.meet.dns2"), world.status("dns.meet.dns2.drop")) == ("degraded", "degraded")
+    # The old value stays where the new one could not be added; every other name moved.
+    assert world.sites.names == {
+        name: {"10.10.0.11"} if name == "meet" else {"10.20.0.11"} for name in world.sites.names
+    }
+    assert len(world.sent(DROP)) == 4
+    assert world.state.clocks.t5

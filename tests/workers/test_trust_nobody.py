@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from incident.record import write_record
 from playbooks.plan import Plan, digest
 from tests.workers.world import ACT1, ACT2, BOT, CARD, KEYS, NONCE, POLICY, World, person, who, writer
 from workers.advance import advance
+from workers.fresh import leave_note, looked_lately
 from workers.results import Stopped
 from workers.tools import Tools
 
@@ -172,3 +174,25 @@ def test_without_keys_nobody_is_believed() -> None:
     journal = SignedJournal(world.store, keys=Keys([ACT1.public]), writer=ACT1, copies=None)
     tools = world.tools()
     reaches_nothing(world, replace(tools, desk=Desk(journal, tools.desk.rules, tools.desk.clock)), "unknown here")
+
+
+def test_a_note_about_the_last_look_counts_only_from_a_worker_for_this_plan_and_while_young() -> None:
+    world = World().asked()
+    now = datetime.now(UTC)
+    tools = world.tools(keys=KEYS, sign=ACT1.sign, fresh_s=15.0)
+    state = world.state
+    assert state.survey is not None
+    assert state.planned is not None
+    old = replace(state, survey=state.survey.model_copy(update={"ended": now - timedelta(seconds=60)}))
+    for who_signs, name, plan, age_s, counts in (
+        (ACT1, "act1", state.planned.digest, 3, True),
+        (ACT1, "act1", state.planned.digest, 20, False),
+        (ACT1, "act1", "0" * 64, 3, False),
+        (ACT1, "act2", state.planned.digest, 3, False),
+        (BOT, "bot", state.planned.digest, 3, False),
+        (writer("act1", "worker"), "act1", state.planned.digest, 3, False),
+    ):
+        said = replace(old, planned=old.planned.model_copy(update={"digest": plan}))  # type: ignore[union-attr]
+        leave_note(replace(tools, name=name, sign=who_signs.sign), said, now - timedelta(seconds=age_s))
+        assert looked_lately(tools, old) == counts, (name, plan, age_s)
+    assert not looked_lately(tools, old), "a note is good once"
