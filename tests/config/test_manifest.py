@@ -8,7 +8,7 @@ from pathlib import Path
 LINES = (Path(__file__).resolve().parents[2] / "config" / "slack-manifest.yaml").read_text("utf-8").splitlines()
 
 WANTED = {"commands", "chat:write", "users:read", "files:write", "im:write", "channels:read", "groups:read"}
-OPTIONAL = {"usergroups:read"}
+OPTIONAL = {"usergroups:read", "channels:history", "groups:history"}
 
 
 def scopes() -> dict[str, str]:
