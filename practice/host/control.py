@@ -12,6 +12,7 @@ POST /set     changes what the trainer may change, see each process
 from __future__ import annotations
 
 import json
+import socketserver
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,8 +42,7 @@ class Control:
         }
         if change is not None:
             acting["/set"] = change
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(reading, acting))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), _handler(reading, acting))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="control", daemon=True
@@ -56,6 +56,15 @@ class Control:
             self._server.shutdown()
             self._thread.join(5)
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind without asking a resolver for our own name, as http.server would: that may take its time-out."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "localhost", self.server_address[1]
 
 
 def _handler(

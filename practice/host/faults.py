@@ -15,6 +15,8 @@ KINDS = {
     "shell": "all remote shells are lost and what runs in them is killed; `when`",
     "plug": "the host loses its power in the middle of the cmdlet; `when`",
     "slow": "everything the cmdlet waits for takes `factor` times as long",
+    "module_missing": "no cmdlet is known on the host; until cleared",
+    "double_hop": "changing cmdlets reach SQL and AD as nobody (a second hop without delegation); until cleared",
     "auth": "the host answers 401 to everybody; until cleared",
     "wsman": "the next `times` messages with this `action` are answered by fault `code`",
     "winrm_silent": "WinRM falls silent, the rest of the host goes on; for `seconds` or until cleared",

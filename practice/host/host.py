@@ -88,8 +88,15 @@ class Host:
         entry = self.callbook.begin(literal(name, params), name, params, changes, run, call)
         turn = _HostTurn(self, name, streams, self.power.boot if boot is None else boot, alive)
         try:
-            if cmdlet is None:
+            if cmdlet is None or self.faults.lasting("module_missing"):
                 raise not_recognized(name)
+            if changes and self.faults.lasting("double_hop"):
+                raise RedText(
+                    "Login failed for user 'NT AUTHORITY\\ANONYMOUS LOGON'.",
+                    f"ProcessRecord,{cmdlet.implementing}",
+                    "SecurityError",
+                    exception="System.Data.SqlClient.SqlException",
+                )
             bound = bind(cmdlet, params)
             if prompts_unanswered(cmdlet, bound):
                 raise non_interactive(cmdlet.name, cmdlet.implementing)

@@ -235,11 +235,16 @@ def test_faults_before_and_after_the_deed(pair: Pair) -> None:
     host.faults.arm({"kind": "red", "when": "end", "message": "said in the end"})
     assert "said in the end" in only_error(pair.run("Invoke-CsManagementServerFailover", **CMS))
     assert pair.leeds.database.master == FE2
+    host.faults.arm({"kind": "double_hop"})
+    assert "ANONYMOUS LOGON" in only_error(pair.run("Set-CsEdgeServer", **EDGE_HOP))
+    host.faults.arm({"kind": "module_missing"})
+    assert "is not recognized" in only_error(pair.run("Get-CsPool"))
+    host.faults.clear()
     with pytest.raises(ValueError, match="No fault is called"):
         host.faults.arm({"kind": "earthquake"})
     assert not pair.run("Invoke-CsPoolFailOver", **POOL, WhatIf=True).errors
     entries = host.callbook.entries()
-    assert [e["changing"] for e in entries] == [True, True, False]
+    assert [e["changing"] for e in entries] == [True, True, True, False, False]
     assert entries[0]["literal"] == (
         "Invoke-CsManagementServerFailover -BackupSqlServerFqdn fe2.ocsguy.local -BackupSqlInstanceName RTC "
         "-Force -Confirm:$false"
