@@ -93,13 +93,12 @@ def worker_name(name: str) -> str:
     return f"{name}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-def run(kind: str, name: str, ready: Path | None = None, environment: Mapping[str, str] | None = None) -> int:
-    """Loads everything, refuses what is wrong in a sentence, and listens to `kind` until told to stop. Exit code 0.
+def serve(bell: Bell, name: str, ready: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+    """Loads everything, refuses what is wrong in a sentence, and listens until told to stop.
 
     `name` is the worker's signing key and its name in the record; `ready` is written once it listens. Raises
     `ConfigError`, `KeyTrouble`, `WeakStore`, `Unreachable`.
     """
-    bell: Bell = "act" if kind == "act" else "look"
     settings = load_settings(environment)
     first = load_all(settings)
     root = Root(settings, first, name)
@@ -123,7 +122,6 @@ def run(kind: str, name: str, ready: Path | None = None, environment: Mapping[st
     if ready is not None:
         ready.write_text(f"{os.getpid()}\n", "utf-8")
     worker.work(with_scheduler=False, logging_level="WARNING")
-    return 0
 
 
 def _version() -> str:

@@ -62,7 +62,7 @@ class House(Conversation):
             ready = self.out / f"{name}.ready"
             ready.unlink(missing_ok=True)
             bell = "look" if name == "look" else "act"
-            code = "import sys, pathlib, workers.serve as w; w.run(*sys.argv[1:3], pathlib.Path(sys.argv[3]))"
+            code = "import sys, pathlib, workers.serve as w; w.serve(*sys.argv[1:3], pathlib.Path(sys.argv[3]))"
             argv = [sys.executable, "-c", code, bell, name, str(ready)]
             with (self.out / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(
