@@ -23,6 +23,8 @@ from practice.sites.world import OCSGUY
 from practice.winrm.certificates import Authority
 
 USER = "OCSGUY\\svc-lync-dr"
+#: Shown on everything the product says while it works on these endpoints.
+BANNER = "PRACTICE: no real server is touched"
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _READY_S = 40.0
 _STOP_S = 8.0
@@ -146,7 +148,7 @@ class PractisedEstate:
             self.members[name].wait_ready()
 
     def _write(self) -> None:
-        lines = ["# How the practised hosts are reached. Written anew at each start.", ""]
+        lines = ["# How the practised hosts are reached. Written anew at each start.", f'practice = "{BANNER}"', ""]
         for member in self.members.values():
             ready = member.ready
             lines += [

@@ -15,6 +15,7 @@ import dns.resolver
 import pytest
 import requests
 
+from config.load import load_endpoints
 from practice.estate.launch import PractisedEstate
 from tests.practice.runner_client import Answered, Asked, ask, run
 from tests.waiting import wait_for
@@ -138,6 +139,10 @@ def test_the_command_runs_until_told_to_stop(tmp_path: Path) -> None:
         buttons = json.loads((tmp_path / "controls.json").read_text())
         process.terminate()
         assert process.wait(10) == 0
+    # The product's own loader takes the file, and sees the banner.
+    endpoints = load_endpoints(tmp_path / "endpoints.toml")
+    assert endpoints.practice
+    assert endpoints.dns(f"dns2.{ZONE}") is not None
     assert set(members) == {"london", "leeds", "dns1", "dns2"}
     assert buttons["london"] == members["london"]["control"]
     assert buttons["london-plug"]["url"] == buttons["london"] + "/plug"
