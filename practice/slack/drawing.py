@@ -224,7 +224,7 @@ def block_pieces(blocks: list[dict[str, Any]], name_of: NameOf) -> list[Piece]:
                 buttons = [button_piece(one, block["block_id"], name_of) for one in block["elements"]]
                 found.append({"kind": "actions", "buttons": buttons})
             case "rich_text":
-                found.extend(_rich_pieces(block, name_of))
+                found.append({"kind": "rich", "pieces": list(_rich_pieces(block, name_of))})
             case "input":
                 found.append({"kind": "field", **field_piece(block)})
     return found
@@ -311,6 +311,8 @@ def lines_of(pieces: list[Piece]) -> list[str]:
                 lines.append("────────")
             case "actions":
                 lines.append(" ".join(f"[{button['label']}]" for button in piece["buttons"]))
+            case "rich":
+                lines += lines_of(piece["pieces"])
             case "bar":
                 lines += [f"▌ {line}" for line in lines_of(piece["pieces"])]
             case "field":

@@ -90,6 +90,8 @@ function drawPiece(piece, context) {
         { class: `block-list indent-${piece.indent}`, start: piece.ordered ? piece.start : null },
         piece.items.map((item) => h("li", {}, drawSpans(item, me))),
       );
+    case "rich":
+      return h("div", { class: "block-rich" }, piece.pieces.map((inner) => drawPiece(inner, context)));
     case "section":
       return h(
         "div",

@@ -51,7 +51,7 @@ def test_untrusted_text_in_rich_text_and_plain_text_is_drawn_as_it_is(text: str)
     part: dict[str, Any] = {"type": "rich_text_preformatted", "elements": [{"type": "text", "text": text}]}
     blocks = [{"type": "rich_text", "elements": [part]}]
     (piece,) = drawing.block_pieces(blocks, name_of)
-    assert drawing.spans_text(piece["spans"]) == text
+    assert drawing.spans_text(piece["pieces"][0]["spans"]) == text
     assert not drawing.links_in(piece)
     assert not drawing.mentions_in([*blocks, {"type": "header", "text": {"type": "plain_text", "text": text}}])
 
