@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from practice.sites.world import OCSGUY
+from practice.sites.world import DOMAIN, OCSGUY
 from practice.winrm.certificates import Authority
 
 USER = "OCSGUY\\svc-lync-dr"
@@ -189,6 +189,10 @@ class PractisedEstate:
         ):
             body = {"kind": "red", "cmdlet": cmdlet, "when": "begin"}
             buttons[name] = {"label": label, "url": surviving + "/fault", "body": body}
+        home = self.members[OCSGUY.places[0].name.lower()].ready["control"]
+        forgotten = {"edges": {f"edge3.{DOMAIN}": OCSGUY.cms}}
+        label = "A forgotten Edge pool points at the first pool (press before the plug)"
+        buttons["forgotten-edge"] = {"label": label, "url": home + "/set", "body": forgotten}
         cut = {"kind": "cut", "cmdlet": "Invoke-CsPoolFailOver"}
         buttons["pool-cut"] = {
             "label": "Cut the line in mid-failover",

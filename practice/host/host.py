@@ -22,23 +22,33 @@ from practice.host.faults import Fault, Faults
 from practice.host.power import Power, PowerLost
 from practice.host.redtext import RedText, not_recognized
 
-#: What a cmdlet says when an armed fault gives no text of its own. Invented for the rehearsal, except the DCOM
-#: text, which administrators have reported of Invoke-CsPoolFailOver (johnacook.wordpress.com, 2015-05-26).
+_HADR = "ProcessRecord,Microsoft.Rtc.Management.Hadr.InvokePoolFailOverCmdlet"
+_DEPLOYMENT = "ProcessingFailed,Microsoft.Rtc.Management.Deployment.InvokeCmsFailoverCmdlet"
+#: What a cmdlet says when an armed fault gives no text of its own: before anything happened, and after something did.
+#: Practice's own words, except the DCOM text, which administrators have reported (johnacook.wordpress.com, 2015-05-26).
 _DEFAULT_RED = {
-    "invoke-cspoolfailover": (
+    ("invoke-cspoolfailover", True): (
+        'Cannot fail over pool "{pool}": the Central Management Server has not been fully failed over. Complete the '
+        "failover of the Central Management Server, then run Invoke-CsPoolFailOver again.",
+        _HADR,
+    ),
+    ("invoke-cspoolfailover", False): (
         'Unable to connect to the servers in pool "{pool}" due to a Distributed Component Object Model (DCOM) '
         "error. Verify that Front End service is running on servers in this pool. If the pool is set up for load "
         "balancing, verify that load balancer is configured correctly.",
-        "ProcessRecord,Microsoft.Rtc.Management.Hadr.InvokePoolFailOverCmdlet",
+        _HADR,
     ),
-    "invoke-csmanagementserverfailover": (
+    ("invoke-csmanagementserverfailover", True): (
         'Cannot open the Central Management database "xds" on "{here}\\rtc": the file share '
         '"\\\\{here}\\LyncShare" denied access. The Central Management Server was not moved.',
-        "ProcessingFailed,Microsoft.Rtc.Management.Deployment.InvokeCmsFailoverCmdlet",
+        _DEPLOYMENT,
+    ),
+    ("invoke-csmanagementserverfailover", False): (
+        'Cannot start service MASTER on "{here}". The service connection point has been written, but the Central '
+        "Management Server is not active.",
+        _DEPLOYMENT,
     ),
 }
-
-
 _LOOK_S = 0.1  # how often a waiting cmdlet looks whether its PowerShell is still there
 
 
@@ -206,10 +216,9 @@ class _HostTurn:
             self._wait(0.05)
 
     def _red(self, fault: Fault) -> RedText:
-        text, fqid = _DEFAULT_RED.get(
-            self._cmdlet.lower(),
-            ("The operation could not be completed.", f"ProcessRecord,{self._implementing}"),
-        )
+        known = (self._cmdlet.lower(), fault.when == "begin")
+        otherwise = "The operation could not be completed.", f"ProcessRecord,{self._implementing}"
+        text, fqid = _DEFAULT_RED.get(known, otherwise)
         pool = str(self._bound.get("PoolFqdn", ""))
         return RedText(
             fault.message or text.format(pool=pool, here=self._host.fqdn),

@@ -187,6 +187,20 @@ def test_refusals_that_need_a_state(pair: Pair) -> None:
     assert "Distributed Component Object Model (DCOM)" in only_error(pair.run("Invoke-CsPoolFailOver", **planned))
 
 
+def test_an_edge_pool_nobody_thought_of_stops_the_pool_failover(pair: Pair) -> None:
+    forgotten = "edge3.ocsguy.local"
+    pair.london.write(edges={forgotten: FE1})
+    pair.exchange()
+    pair.lose_london()
+    pair.run("Invoke-CsManagementServerFailover", **CMS)
+    pair.run("Set-CsEdgeServer", **EDGE_HOP)
+    assert "as the next hop for the Edge server" in only_error(pair.run("Invoke-CsPoolFailOver", **POOL))
+    hops = {r["Identity"]: r["Registrar"] for r in pair.run("Get-CsService", EdgeServer=True).outputs}
+    assert hops == {f"EdgeServer:{EDGE}": f"Registrar:{FE2}", f"EdgeServer:{forgotten}": f"Registrar:{FE1}"}
+    pair.run("Set-CsEdgeServer", **EDGE_HOP | {"Identity": forgotten})
+    assert not pair.run("Invoke-CsPoolFailOver", **POOL).errors
+
+
 def test_failback_when_london_returns(pair: Pair) -> None:
     pair.lose_london()
     for cmdlet, params in (
