@@ -14,6 +14,7 @@ from typing import Final
 
 from incident.codes import reason_code
 from incident.commands import EndRun, OpenFollowUp
+from incident.decide.hands import CLOCK_LIMIT_S
 from incident.journal import (
     BadJournal,
     CopyTrouble,
@@ -39,6 +40,7 @@ ROUNDS: Final = 100
 """How often one call goes round because something became due while it let go."""
 _STOPPED: Final = "stopped; an operator lifts it with go-on"
 _ENDS_QUIETLY: Final = frozenset({reason_code("halted", "run"), reason_code("needs_ruling", "run")})
+_CLOCK: Final = reason_code("clock", "run")
 _log = logging.getLogger("lync-dr.act")
 
 
@@ -80,6 +82,8 @@ def _round(incident: str, tools: Tools) -> tuple[Ending, int]:
     waits = _waits(state)
     if waits is not None:
         return waits, state.seq
+    if _clock_refused(state, tools):
+        return Stopped("this host's clock is still off; another worker must begin"), state.seq
     owner = f"{tools.name}-{secrets.token_hex(4)}"
     lease = Lease(tools.journal, incident, owner, tools.lease_s)
     if not lease.take():
@@ -93,6 +97,14 @@ def _round(incident: str, tools: Tools) -> tuple[Ending, int]:
         except SaidNo as no:
             ending = _refused(hand, no)
         return ending, hand.state.seq
+
+
+def _clock_refused(state: Incident, tools: Tools) -> bool:
+    """Whether a worker's clock was the last reason not to begin, and this one's is off too: said once, not at each
+    ring."""
+    if state.run_request is not None or state.run_refused is None or state.run_refused[0] != _CLOCK:
+        return False
+    return abs(tools.journal.clock_offset_ms()) > CLOCK_LIMIT_S * 1000
 
 
 def _refused(hand: Hand, no: SaidNo) -> Ending:

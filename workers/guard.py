@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
+from rq.exceptions import NoSuchJobError
 from rq.job import Job
 
 KEPT: Final = frozenset(
@@ -42,7 +43,11 @@ class GuardedJob(Job):
         kept = {key: value for key, value in dict(raw_data).items() if _name(key) in KEPT}
         for key in [k for k in kept if _name(k) in ("result_ttl", "failure_ttl") and not _digits(kept[k])]:
             del kept[key]
-        super().restore(kept)
+        try:
+            super().restore(kept)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            # Raised here, it would end the worker; a job that is none is passed over.
+            raise NoSuchJobError("A job that lies in Redis is none that lync-dr wrote; it was passed over.") from None
         self.timeout = self.limit_s
         self.description = None
 

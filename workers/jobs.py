@@ -45,7 +45,11 @@ def _tools() -> Tools:
 
 def advance(incident: str) -> None:
     """Carries the incident on until it waits for a person or is done."""
-    carry_on(incident, _tools())
+    tools = _tools()
+    try:
+        carry_on(incident, tools)
+    finally:
+        tools.rest()
 
 
 def survey(incident: str) -> None:
@@ -58,11 +62,15 @@ def survey(incident: str) -> None:
         looking.survey(incident, tools)
     finally:
         tools.journal.release(name, owner)
+        tools.rest()
 
 
 def look_now(key: str, question: Mapping[str, Any]) -> None:
     """Answers a question that belongs to no incident."""
+    tools = _tools()
     try:
-        looking.look_now(key, dict(question), _tools())
+        looking.look_now(key, dict(question), tools)
     except JournalError as away:
         _log.warning("%s", away)
+    finally:
+        tools.rest()

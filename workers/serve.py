@@ -164,6 +164,7 @@ class Root:
             lease_s=float(settings.lease_s),
             fresh_s=float(settings.fresh_s),
             alive=self._alive,
+            rest=remote.settle,
         )
 
     def _latest(self) -> Configuration:

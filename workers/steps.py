@@ -444,7 +444,7 @@ def _why_failed(step: Step, outcome: Outcome, seen: Seen) -> str:
         "adopted": "was done",
         "unknown": "ended unseen",
     }.get(outcome.result, "ended")
-    return f"{step.title} on {step.host} {how}, and it is not so that {aim}"
+    return f"{step.title} on {step.host} {how}, and this is not reached: {aim}"
 
 
 def _certain(outcome: Outcome, seen: Seen) -> str:

@@ -69,6 +69,9 @@ class Tools:
     alive: Callable[[], bool] = lambda: True
     """Whether the process this hand belongs to is still there."""
 
+    rest: Callable[[], None] = lambda: None
+    """Called when a job is over and its process is about to end: lets what is being closed be closed."""
+
     @property
     def journal(self) -> Journal:
         """The journal behind the desk."""

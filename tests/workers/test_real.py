@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 import redis
 from rq import Callback, Queue
 
+from cli.store import Launcher
 from incident.doorbell import ADVANCE
 from tests.waiting import wait_for
 from tests.workers.house import House, house
@@ -65,6 +68,8 @@ def forged(home: House, store: str, tmp_path: Path) -> None:
     queue.enqueue(ADVANCE, kwargs={"incident": home.incident})
     queue.enqueue("workers.jobs.survey", home.incident)
     queue.enqueue(ADVANCE, "20261122-no-such")
+    client.hset("rq:job:torn", mapping={"data": "x", "created_at": "yesterday", "status": "hungry"})
+    client.rpush("rq:queue:act", "torn")
     wait_for(lambda: queue.count == 0, "the forged rings to be taken", 20)
     before = home.state.seq
     home.ring()
@@ -111,6 +116,30 @@ def test_a_worker_killed_in_mid_cmdlet(tmp_path: Path, store: str) -> None:
         one_kill(home, "OUT001I")
         outcome = next(r.body for r in home.bot.records(home.incident) if r.code == "STP004I" or r.code == "STP003W")
         assert outcome["step"] == "pool"
+
+
+@pytest.mark.all
+def test_a_store_that_restarts_in_mid_cmdlet(tmp_path: Path) -> None:
+    place = Path(tempfile.mkdtemp(prefix="ld-"))
+    first = Launcher(place)
+    first.start()
+    try:
+        with house(tmp_path, first.url, "zero,pool_failover=4") as home:
+            home.start("look", "act1")
+            home.pull_the_plug()
+            home.approved()
+            home.ring()
+            wait_for(lambda: "OUT001I" in home.codes(), "the cmdlet to speak", 30)
+            first.stop()
+            first = Launcher(place)
+            first.start()
+            wait_for(lambda: home.state.run_ended, "the run to end", 60)
+            calls = home.calls()
+            assert [calls.count(cmdlet) for cmdlet in ONCE] == [1, 1]
+            assert home.state.epoch == 1, "the same hand went on"
+    finally:
+        first.stop()
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.mark.all

@@ -7,7 +7,7 @@ the product's own.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,11 +54,12 @@ BOT, ACT1, ACT2 = writer("bot", "bot"), writer("act1", "worker"), writer("act2",
 KEYS = Keys([BOT.public, ACT1.public, ACT2.public])
 
 
-def estate(**timing: Any) -> Estate:
+def estate(budget_s: int = 20, **timing: Any) -> Estate:
     """The practice estate with limits of seconds."""
     data = tomllib.loads((ROOT / "config" / "estate.practice.toml").read_text("utf-8"))
     quick = {"usual_s": [0, 30], "limit_s": 30, "verify_limit_s": 1, "poll_s": 1, **timing}
     data["timing"] = dict.fromkeys(("cms", "edge", "pool", "dns", "proof"), quick)
+    data["survey"] = {**data["survey"], "budget_s": budget_s}
     return Estate.model_validate(data)
 
 
@@ -111,7 +112,10 @@ class Sites:
     def play(self, host: str, call: CallLike) -> Play:
         """One call as the server carries it out."""
         if call.cmdlet.startswith(("Get-", "Test-")):
-            return Play(refused="WinRM answers nothing") if self.blind else self._look(call)
+            if self.blind:
+                return Play(refused="WinRM answers nothing")
+            waiting = self.tricks.get(call.cmdlet) or []
+            return waiting.pop(0)(self, call) if waiting else self._look(call)
         self.told.append((host, call.cmdlet))
         waiting = self.tricks.get(call.cmdlet) or []
         return waiting.pop(0)(self, call) if waiting else self.obey(call)
@@ -272,11 +276,12 @@ class World(Conversation):
     sites: Sites = field(default_factory=Sites)
     store: MemoryStore = field(default_factory=MemoryStore)
     bell: MemoryDoorbell = field(default_factory=MemoryDoorbell)
+    lost: frozenset[str] = LOST
     incident: str = ""
 
     def __post_init__(self) -> None:
         self.sites.names = {r.name: {"10.10.0.11"} for r in self.own.estate.dns_record}
-        self.remote = ScriptedRemote(self.sites.play, dead=set(LOST))
+        self.remote = ScriptedRemote(self.sites.play, dead=set(self.lost))
         self.bot = self.desk(BOT)
 
     def desk(self, who: Writer, policy: Policy | None = None) -> Desk:
@@ -291,7 +296,7 @@ class World(Conversation):
             desk=self.desk(who, mine.policy),
             bell=self.bell,
             remote=more.pop("remote", self.remote),
-            looker=Eyes(self.remote, NoPlaces(), sites=self.sites),
+            looker=Eyes(self.remote, NoPlaces(), sites=self.sites, lost=self.lost),
             own=mine,
             redactor=Redactor(),
             **more,
@@ -307,10 +312,4 @@ class World(Conversation):
         return [name for _, name in self.sites.told if cmdlet in name]
 
 
-def facts_of(world: World) -> Mapping[str, Any]:
-    survey_ = world.state.survey
-    assert survey_ is not None
-    return survey_.facts
-
-
-__all__ = ["ACT1", "ACT2", "BOT", "KEYS", "POLICY", "Play", "Sites", "World", "estate", "replace", "who"]
+__all__ = ["ACT1", "ACT2", "BOT", "FE1", "KEYS", "POLICY", "Play", "Sites", "World", "estate", "replace", "who"]
