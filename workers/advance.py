@@ -64,7 +64,8 @@ def advance(incident: str, tools: Tools) -> Ending:
 
 
 def _said(incident: str, ending: Ending) -> Ending:
-    _log.info("%s: %s: %s", incident, type(ending).__name__, ending.sentence)
+    loud = logging.WARNING if isinstance(ending, Stopped) else logging.INFO
+    _log.log(loud, "%s: %s: %s", incident, type(ending).__name__, ending.sentence)
     return ending
 
 

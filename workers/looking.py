@@ -65,10 +65,12 @@ class Looker:
         """The answers to `looks`, after `budget_s` seconds at the latest; a late one is missing from the answers."""
         asked = tuple(looks)
         deadline = Deadline.after(budget_s)
+        # A host that hangs on its last question must still hand over the answers to the others in time.
+        on_host = Deadline.after(budget_s - min(1.0, budget_s / 4))
         board = _Board()
         work: list[tuple[int, Callable[[], None]]] = []
         for host, calls in batches(asked).items():
-            work.append((len(calls), _job(self._ask_host, board, host, calls, run, deadline)))
+            work.append((len(calls), _job(self._ask_host, board, host, calls, run, on_host)))
         for one in asked:
             if isinstance(one, DnsLook):
                 work.append((1, _job(self._ask_dns, board, one, deadline)))

@@ -99,6 +99,7 @@ def serve(bell: Bell, name: str, ready: Path | None = None, environment: Mapping
     `name` is the worker's signing key and its name in the record; `ready` is written once it listens. Raises
     `ConfigError`, `KeyTrouble`, `WeakStore`, `Unreachable`.
     """
+    logging.getLogger("lync-dr").setLevel(logging.INFO)
     settings = load_settings(environment)
     first = load_all(settings)
     root = Root(settings, first, name)

@@ -379,9 +379,13 @@ def _watch(hand: Hand, step: Step) -> Ending | None:
     """A step without a call: only reads, until it is so or its limit is over."""
     began, at = time.monotonic(), datetime.now(UTC)
     limit = float(step.verify.limit_s if step.verify else step.limit_s)
+    said_slow = bool(hand.step(step.id).slow)
     while True:
         seen = _look_back(hand, step)
         took = time.monotonic() - began
+        if not said_slow and seen.so is not True and took > step.usual_s[1]:
+            said_slow = True
+            say_slow(hand, step, took)
         if seen.so is True:
             hand.do(_verified(hand, step, seen, int(took * 1000)))
             if step.part == "proof":

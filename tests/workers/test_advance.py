@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from incident import commands as c
-from incident.events import FollowUp, HandTaken, Outcome, StepFailed, Waits
+from incident.events import FollowUp, HandTaken, Intent, Outcome, StepFailed, Waits
+from incident.journal import NotStored
 from tests.workers.world import ACT2, Play, Sites, World, configuration, who
+from workers.advance import advance
 from workers.remote.door import Answer, CallLike, Deadline, OnFrame, RunId
-from workers.results import Closed, Stopped, WaitingForPerson, WaitsForHold
+from workers.results import Closed, HeldByAnother, Stopped, WaitingForPerson, WaitsForHold
 
 CMS, EDGE, POOL = "Invoke-CsManagementServerFailover", "Set-CsEdgeServer", "Invoke-CsPoolFailOver"
 ADD, DROP = "Add-DnsServerResourceRecordA", "Remove-DnsServerResourceRecord"
@@ -104,10 +106,12 @@ ROWS = {
     "converge, red, not begun": Row(EDGE, red_and_untouched, "red", "failed", "not_begun", 1, 2),
     "degradable, red": Row(ADD, red_and_untouched, "red", "degraded", "not_begun", sent=5),
 }
+SLOW_TWINS = ("once, silent, done", "converge, turned away", "degradable, red")
+"""Rows that other tests touch as well."""
 STEPS = {CMS: "cms", EDGE: "edge.edge1", POOL: "pool", ADD: "dns.meet.dns2"}
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.all) if n in SLOW_TWINS else n for n in ROWS])
 def test_what_is_certain_decides(name: str) -> None:
     row, step = ROWS[name], STEPS[ROWS[name].cmdlet]
     world = World(own=configuration(limit_s=2, usual_s=[0, 1])).approved()
@@ -266,3 +270,61 @@ def test_a_dns_server_that_fails_is_a_debt_and_no_name_is_emptied() -> None:
     }
     assert len(world.sent(DROP)) == 4
     assert world.state.clocks.t5
+
+
+def test_a_hand_that_was_overtaken_writes_nothing_more() -> None:
+    """Frozen and thawed, or cut off: another hand has raised the epoch while this one's cmdlet ran."""
+    world = World().approved()
+
+    def overtaken(sites: Sites, call: CallLike) -> Play:
+        answer = world.desk(ACT2).do(world.incident, c.TakeHand("ops-london", "act2"))
+        assert answer.ok
+        return sites.obey(call)
+
+    world.sites.tricks[POOL] = [overtaken]
+    assert isinstance(world.advance(), HeldByAnother)
+    by_act1 = [r for r in world.bot.records(world.incident) if r.by == "act1"]
+    assert by_act1[-1].code == "STP002I", "the intent was its last word"
+    assert isinstance(world.advance(who=ACT2), Closed)
+    assert len(world.sent(POOL)) == 1
+    assert [e.result for e in world.events(Outcome) if e.step == "pool"] == ["adopted"]
+
+
+class Full:
+    """A journal that cannot store intents any more."""
+
+    def __init__(self, journal: Any) -> None:
+        self._journal = journal
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    def append(self, at: Any, events: Any, **more: Any) -> Any:
+        if any(isinstance(event, Intent) for event in events):
+            raise NotStored("The store's disk is full. Nothing was stored.")
+        return self._journal.append(at, events, **more)
+
+
+def test_no_append_no_act() -> None:
+    world = World().approved()
+    tools = world.tools()
+    tools.desk.journal = Full(tools.desk.journal)
+    ending = advance(world.incident, tools)
+    assert isinstance(ending, Stopped)
+    assert "disk is full" in ending.sentence
+    assert world.sent() == []
+    assert isinstance(world.advance(), Closed)
+
+
+def test_without_a_test_user_a_person_proves_it() -> None:
+    own = configuration()
+    world = World(own=own._replace(estate=own.estate.model_copy(update={"test_user": ()}))).approved()
+    assert isinstance(world.advance(), WaitingForPerson)
+    assert world.state.clocks.t4
+    assert world.state.clocks.t5 is None
+    before = world.state.seq
+    assert isinstance(world.advance(), WaitingForPerson)
+    assert world.state.seq == before, "a ring in vain leaves no trace"
+    world.do(c.Confirm(actor=who("chen"), text="I signed in, no red banner."))
+    assert isinstance(world.advance(), Closed)
+    assert "no red banner" in world.state.steps[-1].text
