@@ -197,7 +197,9 @@ class Watch:
             none = waited > self.waits.free_hand_s and state.hand is None
             self.narrator.notice(state.id, "hand", "No free hand: no worker takes this up. Start one." if none else "")
             return
-        if state.phase == "running" and not state.run_ended:
+        in_flight = any(s.status in ("running", "verifying") for s in state.steps)
+        # A stop does not end the step in flight, so its hand is needed until that step is settled.
+        if not state.run_ended and (state.phase == "running" or (state.phase == "stopped" and in_flight)):
             holder = self.desk.journal.leased_by(state.id)
             silent = (now - state.at).total_seconds()
             if holder is None and silent > self.waits.reconcile_s:
