@@ -38,17 +38,22 @@ def rung_until_ended(home: House, limit_s: float = 60) -> None:
 
 def test_a_ring_runs_the_approved_plan_and_a_forged_one_runs_nothing(tmp_path: Path, store: str) -> None:
     with house(tmp_path, store) as home:
-        home.start("look", "act1")
+        home.start("look", "act1", "act2")
         home.pull_the_plug()
         home.asked()
         forged(home, store, tmp_path)
         home.do(home.approve("bo"))
         approved_at = time.monotonic()
         home.ring()
+        # The same bell again and again, under other names: one hand has the run.
+        again = Queue("act", connection=redis.Redis.from_url(store), serializer="json")
+        for _ in range(6):
+            again.enqueue(ADVANCE, home.incident, result_ttl=0)
         wait_for(lambda: home.state.clocks.t3, "the first call", 20, every_s=0.01)
         took = time.monotonic() - approved_at
         wait_for(lambda: home.state.run_ended, "the run to end", 60)
         assert home.state.run_ended == "complete"
+        assert home.state.epoch == 1
         assert home.state.clocks.t5
         calls = home.calls()
         assert [call for call in calls if call in ONCE] == list(ONCE)
