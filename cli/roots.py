@@ -64,7 +64,7 @@ def open_journal_of(settings: Settings, writer: str | None) -> tuple[Journal, Ke
     return journal, keys
 
 
-def fresh_rules(settings: Settings) -> Callable[[], Rules]:
+def fresh_rules(settings: Settings, practice: bool = False) -> Callable[[], Rules]:
     """The rules; the policy is read anew when its file has changed, so a right that was taken away counts at once."""
     kept: dict[str, tuple[tuple[int, int], Rules]] = {}
 
@@ -74,7 +74,7 @@ def fresh_rules(settings: Settings) -> Callable[[], Rules]:
         known = kept.get("rules")
         if known is None or known[0] != mark:
             policy = ruled_by(read_policy(settings.policy), settings)
-            known = kept["rules"] = (mark, Rules(policy=policy, version=version()))
+            known = kept["rules"] = (mark, Rules(policy=policy, practice=practice, version=version()))
         return known[1]
 
     return rules
@@ -85,7 +85,7 @@ def open_root(writer: str | None) -> Root:
     settings = load_settings()
     configuration = load_all(settings)
     journal, keys = open_journal_of(settings, writer)
-    desk = Desk(journal, fresh_rules(settings), now)
+    desk = Desk(journal, fresh_rules(settings, bool(configuration.endpoints.practice)), now)
     return Root(configuration, journal, desk, RqDoorbell(settings.store_url), keys)
 
 
