@@ -37,8 +37,11 @@ from workers.results import Ending, WaitingForPerson, WaitsForHold
 Begun = Literal["not_begun", "half_done", "done", "cannot_tell"]
 REPEATS: Final = 3
 """How often a call that may be repeated is sent in all before a person is asked."""
+LATE_KEPT: Final = 200
+"""Batches of output that wait for a store that is away; the blob beside the journal has everything."""
 SURE_AFTER: Final = 2
-"""Readings in a row that must say *nothing has begun* before that is believed of a call that ended in red."""
+"""Readings in a row that must say *nothing has begun* before that is believed of a call that ended in red, or of one
+that may be repeated anyway."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def carry(hand: Hand, step: Step) -> Ending | None:
         else:
             hand.do(SkipStep(hand.epoch, step.id, f"Already so, nothing was sent: {seen.words}."), give=step.holds)
         return None
-    if not state.attempts and (why := _moved_by_others(hand, step, seen)):
+    if not state.attempts and not state.retry and (why := _moved_by_others(hand, step, seen)):
         return _fail(hand, step, seen, f"{step.title} on {step.host} was not begun: {why}", certain="Nothing was sent.")
     if seen.so is None and _failed_there_before(hand, step):
         text = f"{step.title}: {step.host} failed a step before and does not answer now"
@@ -186,7 +189,6 @@ def _moved_by_others(hand: Hand, step: Step, seen: Seen) -> str:
 
 
 def _send(hand: Hand, step: Step, call: Call) -> Ending | None:
-    number = len(hand.step(step.id).attempts) + 1
     begin = BeginCall(
         epoch=hand.epoch, step=step.id, call_no=1, host=step.host, literal=call.literal,
         call=call.model_dump(mode="json"), effect=step.effect,
@@ -201,10 +203,11 @@ def _send(hand: Hand, step: Step, call: Call) -> Ending | None:
     hand.must_be_mine()
     began = time.monotonic()
     sink = _Sink(hand, step, attempt, began)
-    run = RunId(hand.incident, step.id, number)
+    run = RunId(hand.incident, step.id, attempt.number)
     answer = hand.tools.remote.run(step.host, call, run, Deadline.after(step.limit_s), sink)
     took_ms = int((time.monotonic() - began) * 1000)
     outcome = _outcome(hand, step, attempt, answer, took_ms, sink.close())
+    sink.catch_up()
     return _conclude(hand, step, attempt, outcome)
 
 
@@ -229,17 +232,19 @@ class _Sink:
         return blob.sha256 if blob and blob.size else ""
 
     def _record(self, batch: Batch) -> None:
-        """A store that is away does not stop a cmdlet that runs: what it said is recorded when the store is back."""
-        waiting, self._late = [*self._late, batch], []
-        while waiting:
-            lines = tuple((line.kind, line.text) for line in waiting[0].lines)
-            one = RecordOutput(self._hand.epoch, self._step.id, self._attempt.number, lines, waiting[0].left_out)
+        self._late = [*self._late, batch][-LATE_KEPT:]
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Records what is waiting. A store that is away does not stop a cmdlet that runs: its words wait here."""
+        while self._late:
+            lines = tuple((line.kind, line.text) for line in self._late[0].lines)
+            left_out = self._late[0].left_out
             try:
-                self._hand.do(one)
+                self._hand.do(RecordOutput(self._hand.epoch, self._step.id, self._attempt.number, lines, left_out))
             except (NotStored, Unconfirmed, Unreachable):
-                self._late = waiting[-200:]
                 return
-            waiting.pop(0)
+            self._late.pop(0)
 
 
 def say_slow(hand: Hand, step: Step, seconds: float) -> None:
@@ -360,7 +365,8 @@ def _read_back(hand: Hand, step: Step, attempt: Attempt, outcome: Outcome) -> Se
         if seen.so is True:
             return seen
         in_a_row = in_a_row + 1 if seen.begun == "not_begun" else 0
-        if outcome.result == "red" and in_a_row >= SURE_AFTER:
+        sure = outcome.result == "red" or (outcome.result == "unknown" and step.effect != "once")
+        if sure and in_a_row >= SURE_AFTER:
             return seen
         limit = patience
         if outcome.result == "unknown" and seen.begun == "half_done":
@@ -420,10 +426,11 @@ def _fail(hand: Hand, step: Step, seen: Seen, text: str, *, certain: str) -> End
     state = hand.step(step.id)
     last = state.attempts[-1] if state.attempts else None
     recorded = last.outcome.sentence if last and last.outcome else "nothing was sent"
+    unknown = last is not None and last.outcome is not None and last.outcome.result == "unknown"
     wanted = step.verify or step.probe
     rows = ((wanted.so.words if wanted else step.title, recorded, seen.words),)
     read_back = f"{seen.words} (looked at {_clock(seen.at)}). {_BEGUN[seen.begun]}"
-    sentence = " ".join(part for part in (text.rstrip(".") + ".", certain, _next(step, seen, degraded)) if part)
+    sentence = " ".join(part for part in (text.rstrip(".") + ".", certain, _next(seen, degraded, unknown)) if part)
     fail = FailStep(hand.epoch, step.id, sentence, read_back, seen.begun, rows, degraded)
     hand.do(fail, give=step.holds if degraded or seen.begun == "not_begun" else ())
     if degraded:
@@ -457,10 +464,10 @@ def _certain(outcome: Outcome, seen: Seen) -> str:
     return "Certain: the server ended the call, nothing of it is still running."
 
 
-def _next(step: Step, seen: Seen, degraded: bool) -> str:
+def _next(seen: Seen, degraded: bool, unknown: bool) -> str:
     if degraded:
         return "The run goes on; this stays on the board as a debt, to be put right by hand."
-    if seen.begun == "not_begun":
+    if seen.begun == "not_begun" and not unknown:
         return "Next: put right what stopped it, then an operator lets the step run again."
     return "Next: two operators decide: run again, count as done, leave out, or end the run."
 

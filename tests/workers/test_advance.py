@@ -328,3 +328,20 @@ def test_without_a_test_user_a_person_proves_it() -> None:
     world.do(c.Confirm(actor=who("chen"), text="I signed in, no red banner."))
     assert isinstance(world.advance(), Closed)
     assert "no red banner" in world.state.steps[-1].text
+
+
+def test_a_change_that_shows_late_is_waited_for() -> None:
+    world = World(own=configuration(verify_limit_s=4)).approved()
+    asked: list[str] = []
+
+    def not_yet(sites: Sites, call: CallLike) -> Play:
+        asked.append(call.cmdlet)
+        return Play(rows=({"Identity": "EdgeServer:edge1.ocsguy.local", "Registrar": "Registrar:fe1.ocsguy.local"},))
+
+    def set_now(sites: Sites, call: CallLike) -> Play:
+        sites.tricks["Get-CsService"] = [not_yet, not_yet, not_yet]
+        return sites.obey(call)
+
+    world.sites.tricks[EDGE] = [set_now]
+    assert isinstance(world.advance(), Closed)
+    assert (len(asked), world.status("edge.edge1"), len(world.sent(EDGE))) == (3, "done", 1)
