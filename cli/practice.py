@@ -13,7 +13,6 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,44 +80,40 @@ _LEFT_OUT = {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_prox
 
 
 class _Stage:
-    """Puts one rehearsal together, part by part."""
+    """Puts one rehearsal together: first what the product needs, side by side; then the product."""
 
     def __init__(self, supervisor: Supervisor, out: Path, settings: dict[str, str]) -> None:
         self.supervisor, self.out = supervisor, out
         self.env = _base_env(out) | settings
         self.keys = out / "keys"
 
-    def start(self, name: str, argv: list[str], ready: Callable[[], bool] | None = None, **extra: str) -> Part:
-        log = self.out / "log" / f"{name}.log"
-        return self.supervisor.start(Part(name, argv, self.env | extra, log, ready=ready))
+    def part(self, name: str, argv: list[str], ready: Callable[[], bool], **extra: str) -> Part:
+        return Part(name, argv, self.env | extra, self.out / "log" / f"{name}.log", ready=ready)
 
-    def sites(self, durations: str) -> None:
-        where = self.out / "estate"
-        where.mkdir(parents=True, exist_ok=True)
-        argv = _python("practice.estate", "--out", str(where))
-        if durations:
-            argv += ["--durations", durations]
-        self.start("sites", argv, _json_ready(where / "controls.json"))
-        self.env |= json.loads((where / "env.json").read_text("utf-8"))
-        self.env["LYNC_DR_ENDPOINTS"] = str(where / "endpoints.toml")
-
-    def slack(self, controls: Path | None) -> dict[str, str]:
-        ready = self.out / "slack.json"
-        argv = _python("practice.slack", "--state", str(self.out / "slack"), "--port", "0", "--ready", str(ready))
-        if controls is not None:
-            argv += ["--controls", str(controls)]
-        self.start("slack", argv, _json_ready(ready))
-        slack: dict[str, str] = json.loads(ready.read_text("utf-8"))
-        self.env["SLACK_API_URL"] = slack["api_url"]
-        return slack
-
-    def store(self) -> None:
-        state = self.out / "state"
+    def world(self, durations: str) -> dict[str, str]:
+        """Store, sites and DNS, Slack; returns what the workspace says of itself."""
+        estate, state, said = self.out / "estate", self.out / "state", self.out / "slack.json"
+        estate.mkdir(parents=True, exist_ok=True)
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.start("store", _python("cli", "store"), lambda: (state / "store.sock").exists())
+        for stale in (estate / "controls.json", said):
+            stale.unlink(missing_ok=True)
+        sites = _python("practice.estate", "--out", str(estate), *(("--durations", durations) if durations else ()))
+        slack = _python("practice.slack", "--state", str(self.out / "slack"), "--port", "0", "--ready", str(said))
+        slack += ["--controls", str(estate / "controls.json")]
+        self.supervisor.start(
+            self.part("store", _python("cli", "store"), (state / "store.sock").exists),
+            self.part("sites", sites, _json_ready(estate / "controls.json")),
+            self.part("slack", slack, _json_ready(said)),
+        )
+        told: dict[str, str] = json.loads(said.read_text("utf-8"))
+        self.env |= json.loads((estate / "env.json").read_text("utf-8"))
+        self.env["LYNC_DR_ENDPOINTS"] = str(estate / "endpoints.toml")
+        self.env["SLACK_API_URL"] = told["api_url"]
         self.env["LYNC_DR_REDIS_URL"] = f"unix://{state / 'store.sock'}"
+        return told
 
     def product(self, slack: dict[str, str]) -> None:
+        """Bot and workers, with keys of their own."""
         self.env["LYNC_DR_KEYS"] = str(self.keys)
         writers: dict[str, WriterKind] = {
             "bot": "bot",
@@ -131,24 +126,31 @@ class _Stage:
         self.env.setdefault("LYNC_DR_ESTATE", str(CONFIG / "estate.practice.toml"))
         self.env.setdefault("LYNC_DR_POLICY", str(CONFIG / "policy.practice.toml"))
         tokens = {"SLACK_BOT_TOKEN": slack["bot_token"], "SLACK_APP_TOKEN": slack["app_token"]}
+        parts = []
         for name, argv, extra in (
+            ("bot", ["bot"], tokens),
             ("look", ["worker", "look"], {}),
             *((hand, ["worker", "act"], {}) for hand in HANDS),
-            ("bot", ["bot"], tokens),
         ):
             ready = self.out / f"{name}.ready"
             ready.unlink(missing_ok=True)
-            self.start(name, _python("cli", *argv, "--name", name, "--ready", str(ready)), ready.exists, **extra)
+            parts.append(
+                self.part(name, _python("cli", *argv, "--name", name, "--ready", str(ready)), ready.exists, **extra)
+            )
+        self.supervisor.start(*parts)
 
 
 @contextmanager
-def rehearse(out: Path, durations: str, settings: dict[str, str], say: Callable[[str], None]) -> Iterator[Rehearsal]:
-    """Start everything, yield where it is, stop everything. Raises DidNotStart naming the part and its last words."""
-    with Supervisor(say) as supervisor:
+def rehearse(
+    out: Path, durations: str, settings: dict[str, str], say: Callable[[str], None], asked: threading.Event
+) -> Iterator[Rehearsal]:
+    """Start everything, yield where it is, stop everything; `asked` ends a start that is under way.
+
+    Raises DidNotStart naming the part and its last words.
+    """
+    with Supervisor(say, asked) as supervisor:
         stage = _Stage(supervisor, out, settings)
-        stage.store()
-        stage.sites(durations)
-        slack = stage.slack(out / "estate" / "controls.json")
+        slack = stage.world(durations)
         stage.product(slack)
         estate = json.loads((out / "estate" / "estate.json").read_text("utf-8"))
         controls = {name: member["control"] for name, member in estate.items()}
@@ -199,7 +201,7 @@ def practice_all(out: Path | None, durations: str) -> None:
     try:
         with until_told_to_stop() as asked:
             settings = {k: v for k, v in os.environ.items() if k in _PASSED_ON}
-            with rehearse(where, durations, settings, click.echo) as rehearsal:
+            with rehearse(where, durations, settings, click.echo, asked) as rehearsal:
                 click.echo(f"Practice is ready. Open {rehearsal.page_url}")
                 click.echo("Pull the plug on London with the controls there, then type: /lync declare-disaster fe1")
                 click.echo(f"Logs and records: {where}. Ctrl-C ends it.")
@@ -218,17 +220,21 @@ _PASSED_ON = {
     "LYNC_DR_ESTATE",
     "LYNC_DR_POLICY",
     "LYNC_DR_APPROVAL_EXPIRY_S",
+    "LYNC_DR_EXECUTION_WINDOW_S",
     "LYNC_DR_LEASE_S",
     "LYNC_DR_RECONCILE_S",
+    "LYNC_DR_RELOOK_S",
+    "LYNC_DR_FRESH_S",
 }
 
 
 def _alone(name: str, argv: list[str], ready: Path) -> None:
     """Run one part alone until told to stop, and print what it says of itself."""
-    with until_told_to_stop() as asked, Supervisor(click.echo) as supervisor:
+    with until_told_to_stop() as asked, Supervisor(click.echo, asked) as supervisor:
         log = ready.parent / f"{name}.log"
         try:
-            part = supervisor.start(Part(name, argv, _base_env(ready.parent), log, _json_ready(ready), restart=False))
+            part = Part(name, argv, _base_env(ready.parent), log, _json_ready(ready), restart=False)
+            supervisor.start(part)
         except DidNotStart as trouble:
             click.echo(str(trouble), err=True)
             raise SystemExit(1) from None
@@ -269,13 +275,3 @@ def practice_sites(out: Path | None, durations: str) -> None:
     finally:
         if ours:
             shutil.rmtree(where, ignore_errors=True)
-
-
-def wait_for_file(path: Path, limit_s: float) -> bool:
-    """True as soon as `path` exists, False after `limit_s` seconds."""
-    ends = time.monotonic() + limit_s
-    while not path.exists():
-        if time.monotonic() > ends:
-            return False
-        threading.Event().wait(0.05)
-    return True

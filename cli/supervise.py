@@ -49,11 +49,15 @@ def _die_with_parent() -> None:
 
 
 class Supervisor:
-    """Starts parts in order and keeps them up. Use as a context: leaving it stops everything, newest first."""
+    """Starts parts, wave by wave, and keeps them up. Use as a context: leaving it stops everything, newest wave first.
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    `asked` ends a start that is under way, so that Ctrl-C need not wait for a slow part.
+    """
+
+    def __init__(self, say: Callable[[str], None], asked: threading.Event | None = None) -> None:
         self._say = say
-        self._parts: list[Part] = []
+        self._asked = asked or threading.Event()
+        self._waves: list[list[Part]] = []
         self._stopping = threading.Event()
 
     def __enter__(self) -> Supervisor:
@@ -62,26 +66,35 @@ class Supervisor:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, part: Part) -> Part:
-        """Start one part and wait until it is ready. Raises DidNotStart with the end of its log."""
-        self._spawn(part)
-        self._parts.append(part)
-        ends = time.monotonic() + part.ready_within_s
+    def start(self, *parts: Part) -> None:
+        """Start parts that do not need each other, side by side, and wait until each is ready.
+
+        Raises DidNotStart with the end of the log of the one that failed.
+        """
+        wave: list[Part] = []
+        self._waves.append(wave)
+        for part in parts:
+            self._spawn(part)
+            wave.append(part)
+        began = time.monotonic()
+        for part in parts:
+            self._await(part, began)
+
+    def _await(self, part: Part, began: float) -> None:
         while part.ready is not None and not part.ready():
             assert part.process is not None
             code = part.process.poll()
             if code is not None:
                 raise DidNotStart(f"{part.name} ended with exit code {code} before it was ready. {self._tail(part)}")
-            if time.monotonic() > ends:
+            if time.monotonic() > began + part.ready_within_s:
                 raise DidNotStart(f"{part.name} was not ready within {part.ready_within_s:g} s. {self._tail(part)}")
-            if self._stopping.wait(0.05):
-                raise DidNotStart(f"{part.name}: stopped while starting.")
-        return part
+            if self._asked.wait(0.05):
+                raise DidNotStart(f"Stopped while {part.name} was starting.")
 
     def watch(self, until: threading.Event, every_s: float = 0.3) -> None:
         """Keep the parts up until `until` is set: one that ended is started again, and said."""
         while not until.wait(every_s):
-            for part in self._parts:
+            for part in self._parts():
                 assert part.process is not None
                 code = part.process.poll()
                 if code is None or not part.restart or self._stopping.is_set():
@@ -91,28 +104,37 @@ class Supervisor:
                 self._spawn(part)
 
     def stop(self) -> None:
-        """Stop everything, newest first: SIGTERM, then SIGKILL for what is left of each process group."""
+        """Stop everything, newest wave first, so that nobody outlives what it needs and complains about that."""
         self._stopping.set()
-        for part in reversed(self._parts):
-            if part.process is not None and part.process.poll() is None:
+        for wave in reversed(self._waves):
+            self._stop(wave)
+        self._waves.clear()
+
+    @staticmethod
+    def _stop(wave: Sequence[Part]) -> None:
+        """SIGTERM to each part, then SIGKILL to what is left of its process group."""
+        running = [part.process for part in wave if part.process is not None]
+        for process in running:
+            if process.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
-                    part.process.terminate()
+                    process.terminate()
         ends = time.monotonic() + GRACE_S
-        for part in reversed(self._parts):
-            if part.process is None:
-                continue
+        for process in running:
             try:
-                part.process.wait(max(0.1, ends - time.monotonic()))
+                process.wait(max(0.1, ends - time.monotonic()))
             except subprocess.TimeoutExpired:
-                part.process.kill()
-                part.process.wait()
+                process.kill()
+                process.wait()
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(part.process.pid, signal.SIGKILL)
-        self._parts.clear()
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def _parts(self) -> list[Part]:
+        return [part for wave in self._waves for part in wave]
 
     def pids(self) -> dict[str, int]:
         """Name -> pid of every part that runs."""
-        return {p.name: p.process.pid for p in self._parts if p.process is not None and p.process.poll() is None}
+        running = ((p.name, p.process) for p in self._parts())
+        return {name: process.pid for name, process in running if process is not None and process.poll() is None}
 
     @staticmethod
     def _spawn(part: Part) -> None:

@@ -13,4 +13,4 @@ os.environ.setdefault("NO_COLOR", "1")
 for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
     os.environ.pop(name, None)
 
-pytest_plugins = ("tests.store_fixture", "tests.browser")
+pytest_plugins = ("tests.store_fixture", "tests.browser", "tests.stories.rehearsal")

@@ -34,6 +34,7 @@ class DnsProcess:
             state=lambda: {"up": self.host.power.up, "fqdn": fqdn, **self.zone.state()},
             plug=self.plug,
             faults=self.host.faults,
+            begin=self.begin,
             port=options.control_port,
         )
 
@@ -49,6 +50,12 @@ class DnsProcess:
             self.host.power.pull()
             self.winrm.silence()
             self.dns.silence()
+
+    def begin(self) -> None:
+        """The exercise begins again on this server."""
+        self.host.faults.clear()
+        self.plug({"up": True})
+        self.zone.begin()
 
     def start(self) -> None:
         for part in (self.dns, self.winrm, self.control):

@@ -33,8 +33,15 @@ class Zone:
         self.origin = origin
         self.serial = serial
         self._server = server
-        self._records = list(records)
+        self._first = list(records)
+        self._records = list(self._first)
         self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """The records as they were at first; the serial goes on."""
+        with self._lock:
+            self._records = list(self._first)
+            self.serial += 1
 
     def find(self, name: str, kind: str = "") -> list[Record]:
         """Records of a relative name, of one type if given."""

@@ -7,6 +7,7 @@ POST /plug    {"up": false} takes the power away, {"up": true} gives it back
 POST /fault   arms a fault, see `practice.host.faults.KINDS`
 POST /clear   disarms all faults
 POST /set     changes what the trainer may change, see each process
+POST /begin   puts everything back as it was built: state, power, faults; the log stays
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Control:
         plug: Callable[[Mapping[str, Any]], None],
         faults: Faults,
         change: Callable[[Mapping[str, Any]], None] | None = None,
+        begin: Callable[[], None] | None = None,
         port: int = 0,
     ) -> None:
         reading: dict[str, Callable[[], object]] = {"/log": log, "/state": state, "/faults": faults.armed}
@@ -42,6 +44,8 @@ class Control:
         }
         if change is not None:
             acting["/set"] = change
+        if begin is not None:
+            acting["/begin"] = lambda _: begin()
         self._server = _Server(("127.0.0.1", port), _handler(reading, acting))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(

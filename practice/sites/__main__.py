@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +50,7 @@ class SiteProcess:
             plug=self.plug,
             faults=self.host.faults,
             change=self.change,
+            begin=self.begin,
             port=options.control_port,
         )
         if options.partner:
@@ -93,6 +95,13 @@ class SiteProcess:
         if body.get("what", "site") == "site":
             for control in self._houses:
                 _post(control + "/plug", {"up": up})
+
+    def begin(self) -> None:
+        """The exercise begins again on this site; its DNS server is told by its own page."""
+        self.host.faults.clear()
+        self.plug({"up": True, "what": "fe"})
+        self.changing.hydration_failures = 0
+        self.site.begin(time.time_ns())
 
     def change(self, body: Mapping[str, Any]) -> None:
         """The trainer's hand in the state of this site. See `_SETTINGS`."""

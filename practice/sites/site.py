@@ -77,26 +77,33 @@ class Site:
         self.lock = threading.RLock()
         self._durations = durations
         self._clock = clock
-        # Active Directory is replicated between the sites; the copy with the higher version wins.
-        self.directory: dict[str, Any] = {"scp": world.cms, "version": 1}
-        self.database = ConfigStore(
-            revision=100,
-            master=world.cms,
-            edges=dict(world.edges),
-            pool_state={p.pool: "Active" for p in world.places},
-        )
-        self.offered: ConfigStore | None = None
-        own = (self.place.pool, *self.place.edges)
-        self.replicas = {fqdn: Replica(self.database.copy()) for fqdn in own}
-        known = [p.pool for p in world.places] + [e for p in world.places for e in p.edges]
-        self.reports = {fqdn: Report(100, stamp()) for fqdn in known}
-        self.services = dict.fromkeys(_SERVICES, "Running")
-        self.serving = {self.place.pool}
-        self.test_users = dict(world.test_users)
-        self.backup_overrides: dict[str, tuple[str, str]] = {}
-        self.backup_good_at = stamp()
-        self.extra_cms_flags: set[str] = set()
-        self.paired = world.paired
+        self.begin()
+
+    def begin(self, version: int = 1) -> None:
+        """Everything as it was built. A later beginning has a higher `version`, so that it wins over what the partner
+        remembers of the directory."""
+        world = self.world
+        with self.lock:
+            # Active Directory is replicated between the sites; the copy with the higher version wins.
+            self.directory: dict[str, Any] = {"scp": world.cms, "version": version}
+            self.database = ConfigStore(
+                revision=100,
+                master=world.cms,
+                edges=dict(world.edges),
+                pool_state={p.pool: "Active" for p in world.places},
+            )
+            self.offered: ConfigStore | None = None
+            own = (self.place.pool, *self.place.edges)
+            self.replicas = {fqdn: Replica(self.database.copy()) for fqdn in own}
+            known = [p.pool for p in world.places] + [e for p in world.places for e in p.edges]
+            self.reports = {fqdn: Report(100, stamp()) for fqdn in known}
+            self.services = dict.fromkeys(_SERVICES, "Running")
+            self.serving = {self.place.pool}
+            self.test_users = dict(world.test_users)
+            self.backup_overrides: dict[str, tuple[str, str]] = {}
+            self.backup_good_at = stamp()
+            self.extra_cms_flags: set[str] = set()
+            self.paired = world.paired
 
     # The Central Management Store, wherever it is
 
