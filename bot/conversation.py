@@ -131,9 +131,9 @@ class Conversation:
         if isinstance(incident, str):
             reply(say(incident))
         elif said.verb in ("approve", "decline", "retry", "skip", "done"):
-            opened = self._typed(said, incident, trigger, str(payload.get("response_url") or ""), channel)
-            if opened:
-                reply(say(opened))
+            opened = self._typed(said, incident, actor, trigger, str(payload.get("response_url") or ""), channel)
+            if opened is not None:
+                reply(opened)
         else:
             reply(self._act(said, incident, actor))
 
@@ -353,34 +353,39 @@ class Conversation:
 
     # --- typed instead of tapped --------------------------------------------------------------------------
 
-    def _typed(self, said: Said, state: Incident, trigger: str, response_url: str, channel: str) -> str:
-        """Open the card's own dialog; a sentence where there is nothing to open."""
+    def _typed(
+        self, said: Said, state: Incident, actor: Actor, trigger: str, response_url: str, channel: str
+    ) -> Post | None:
+        """Open the card's own dialog; an answer where there is nothing to open."""
         request = state.request
+        if said.target and self.estate.find_pool(said.target) != self.estate.find_pool(state.declared.pool):
+            return say(f"The card is about {state.declared.pool}, not {said.target}. Nothing happened.")
         if said.verb in ("retry", "skip", "done"):
             step = state.waiting_step
             if step is None or step.failure is None:
-                return f"No step of {state.declared.pool} waits for a decision. Nothing happened."
+                return say(f"No step of {state.declared.pool} waits for a decision. Nothing happened.")
             verdict: Verdict = "retry" if said.verb == "retry" else "skip" if said.verb == "skip" else "done"
             value = "|".join(("v1", state.id, step.id, str(step.failure.attempt), verdict))
             self._open(trigger, dialogs.ruling(state, step.id, verdict, _meta(value, channel, "", response_url)))
-            return ""
+            return None
         if request is None:
-            return f"Nothing is asked about {state.declared.pool}. Nothing happened."
+            return say(f"Nothing is asked about {state.declared.pool}. Nothing happened.")
         place = _card_near(request, channel)
         meta = _meta(card.button_value(state, request), place[0], place[1], response_url, said.code)
         if said.verb == "decline":
             self._open(trigger, dialogs.decline(state, meta))
-            return ""
+            return None
+        pool = state.declared.pool
         if not said.code:
-            return f"Type the card's six characters too: /lync approve {state.declared.pool} <code>. Nothing happened."
-        if request.state != "open":
-            return f"{card.outcome(state, request, self.reader)[0]}. Nothing happened."
-        if said.code != request.short.upper():
-            return "These are not the six characters on the card. Nothing was run. Read them from the card again."
+            return say(f"Type the card's six characters too: /lync approve {pool} <code>. Nothing happened.")
+        if request.state != "open" or said.code != request.short.upper():
+            # Refused and written down by the desk, as the same tap would be.
+            click = Click("lync.approve", card.button_value(state, request), *place, "", "", actor)
+            return self._refused(self._vote(click, short=said.code), state)
         asks = request.level == "red" or self.reader.policy.one_time_code
         view = dialogs.approve if asks else dialogs.confirm_approve
         self._open(trigger, view(state, request, meta, self.reader))
-        return ""
+        return None
 
     def _open(self, trigger: str, view: Json) -> None:
         """A trigger lives three seconds and once: open first, think later."""
@@ -401,11 +406,11 @@ class Conversation:
             if self._dialog(action, value, channel, ts, url, trigger):
                 return
             found = who(payload, self.reader.policy, self.accounts.look)
-            if isinstance(found, NotAllowed):
-                reply(say(found.text))
-                return
             reply(self._press(Click(action, value, channel, ts, trigger, url, found.actor)))
-        except NoSuchIncident:
+        except NoSuchIncident as none:
+            # The desk finds none either, and writes that down.
+            actor = who(payload, self.reader.policy, self.accounts.look).actor
+            self.desk.do(none.incident, do.Approve(actor, 0, "", "", None))
             reply(say("This button belongs to an incident that is not in this journal. Nothing was run."))
         except (JournalError, TooBusy) as bad:
             reply(say(f"{bad} Nothing happened. Tap again, or use lync-dr on the host."))
@@ -579,9 +584,6 @@ class Conversation:
         found = who(payload, self.reader.policy, self.accounts.look)
         user = str((payload.get("user") or {}).get("id") or "")
         reply = reply_to(str(meta.get("url") or ""), user)
-        if isinstance(found, NotAllowed):
-            reply(say(found.text))
-            return None
         click = Click(callback, str(meta.get("value") or ""), str(meta.get("channel") or ""), str(meta.get("ts") or ""),
                       "", "", found.actor)  # fmt: skip
         try:

@@ -35,9 +35,11 @@ class Identified:
 
 @dataclass(frozen=True)
 class NotAllowed:
-    """Nobody who could be named: a bot, or a payload without a user."""
+    """No human: a bot, or a payload without a user. `actor` is what can be said of it, so that it is refused on
+    record where it tried to decide something."""
 
     text: str
+    actor: Actor
 
 
 def ids_of(payload: Mapping[str, Any], policy: Policy) -> tuple[str, str]:
@@ -78,11 +80,14 @@ def who(
 ) -> Identified | NotAllowed:
     """The actor of this payload. `users_info` is asked afresh and may answer None: then nothing that needs a right
     can be done, and the answer says so."""
-    if payload.get("bot_id") or (payload.get("user") or {}).get("is_bot"):
-        return NotAllowed("Bots and workflows may not do this. Nothing happened.")
     team, user = ids_of(payload, people)
-    if not user or user == "USLACKBOT":
-        return NotAllowed("Slack did not say who you are. Nothing happened. Try again.")
+    if not user:
+        unnamed = Actor(person=None, name="nobody named", via="slack", team=team)
+        return NotAllowed("Slack did not say who you are. Nothing happened. Try again.", unnamed)
+    if payload.get("bot_id") or (payload.get("user") or {}).get("is_bot") or user == "USLACKBOT":
+        flagged = Account(team=team, bot=True)
+        robot = Actor(person=None, name=user, via="slack", user=user, team=team, account=flagged)
+        return NotAllowed("Bots and workflows may not do this. Nothing happened.", robot)
     found = users_info(user)
     account, name = found if found else (None, "")
     person = people.by_slack(team, user)

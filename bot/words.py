@@ -217,7 +217,7 @@ def _optional_pool(
     try:
         first = name(_spelt(text, words[0]))
     except LooksAlike:
-        if verb == "status":
+        if verb in ("status", "approve"):
             raise
         return "", start, words
     if first in known or verb in ("status", "approve"):

@@ -80,6 +80,9 @@ _REASONS: Final = (
     Reason("no_follow_up", "071", "There is no such open follow-up.", ("REF",)),
     Reason("pair_busy", "072", "The pair of pools belongs to another open incident.", ("REF",)),
     Reason("nothing_to_confirm", "073", "Nothing has been moved yet, so there is no service to confirm.", ("REF",)),
+    # what came over HTTP
+    Reason("forged", "080", "The request did not bear Slack's signature over these bytes and this time.", ("REF",)),
+    Reason("replayed", "081", "The very same signed request had come before.", ("REF",)),
     # hands
     Reason("epoch", "020", "Another worker has taken the run over.", ("RUN",)),
     Reason("not_approved", "021", "There is no approval to run under.", ("RUN",)),

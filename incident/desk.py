@@ -135,6 +135,9 @@ class Desk:
             return self._locks.setdefault(incident, threading.RLock())
 
     def _look(self, incident: str) -> _Folded:
+        if incident == REGISTER:
+            # The register tells no incident, whatever a button or a command line names.
+            raise NoSuchIncident(incident)
         known = self._folded.get(incident)
         records = self.journal.read(incident, known.head.seq if known else 0)
         if not records:

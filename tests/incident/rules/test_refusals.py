@@ -146,6 +146,8 @@ def test_every_code_is_in_the_table_once_with_a_meaning_and_every_reason_is_used
     source = "".join(path.read_text() for path in (*rooms.glob("*.py"), rooms.parent / "desk.py"))
     unused = {key for key in codes.REASONS if f'"{key}"' not in source}
     source += (rooms.parent / "persons.py").read_text()
+    # What no decision is made about: a request that is refused at the door.
+    source += (rooms.parents[1] / "bot" / "app.py").read_text()
     assert {key for key in unused if f'"{key}"' not in source} == set()
     page = Path(decide.__file__).parents[2] / "docs" / "codes.md"
     assert page.read_text("utf-8") == codes.as_markdown(), "docs/codes.md is made by codes.as_markdown()"
