@@ -74,9 +74,13 @@ class Narrator:
         """Begin to narrate, as soon as no other bot does."""
         self._thread.start()
 
+    def wind_down(self) -> None:
+        """Begin to end; `stop` waits for it."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """End, and let another bot take over at once."""
-        self._stopping.set()
+        self.wind_down()
         self._thread.join(timeout=8)
         if self.narrating:
             try:

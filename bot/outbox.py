@@ -318,7 +318,7 @@ class Outbox:
                 return found
             for one in batch:
                 self.notes.claim(one.book, one.key, json.dumps({"claimed": int(time.time())}))
-            answer = self.ask("chat.postMessage", **self._arguments(item, post))
+            answer = self.ask("chat.postMessage", **self._arguments(batch, post))
             self._reached()
             return Sent(str(answer["channel"]), str(answer["ts"]), fingerprint(post))
         except SlackApiError as bad:
@@ -332,7 +332,9 @@ class Outbox:
             self._back(batch)
             return None
 
-    def _arguments(self, item: Item, post: Post) -> dict[str, Any]:
+    def _arguments(self, batch: list[Item], post: Post) -> dict[str, Any]:
+        item = batch[0]
+        keys = [one.key for one in batch]
         thread = item.thread() if item.thread else ""
         return {
             "channel": item.channel,
@@ -342,7 +344,7 @@ class Outbox:
             "thread_ts": thread or None,
             "unfurl_links": False,
             "unfurl_media": False,
-            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"incident": item.book, "key": item.key}},
+            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"incident": item.book, "keys": keys}},
         }
 
     def _refused(self, batch: list[Item], post: Post, bad: SlackApiError) -> Sent | None:
@@ -363,12 +365,13 @@ class Outbox:
             item.draw, item.line = (lambda: plain), ""
             self._back(batch)
             return None
-        if error in _NEVER or item.tries >= 20:
+        if error in _NEVER or (item.tries >= 20 and bad.response.status_code < 500 and error not in _WRONG_TOKEN):
             log.warning("%s cannot be posted to %s: %s", item.key, item.channel, error)
             return Sent(item.channel, "", error=error)
-        if error in _WRONG_TOKEN:
+        if error in _WRONG_TOKEN or bad.response.status_code >= 500:
             self._unreachable(bad)
         for one in batch:
+            one.doubt = one.doubt or bad.response.status_code >= 500
             one.tries += 1
             one.not_before = time.monotonic() + min(30.0, 2.0**one.tries)
         self._back(batch)
@@ -396,7 +399,7 @@ class Outbox:
             return None
         for message in answer.get("messages", ()):
             meta = (message.get("metadata") or {}).get("event_payload") or {}
-            if meta.get("key") == item.key and meta.get("incident") == item.book:
+            if item.key in meta.get("keys", ()) and meta.get("incident") == item.book:
                 return Sent(channel, str(message["ts"]), "found again")
         return None
 
@@ -441,6 +444,10 @@ class Outbox:
             wait = float(bad.response.headers.get("Retry-After", 1))
             self._blocked["chat.update"] = time.monotonic() + wait
             live.dirty = True
+            return
+        if bad.response.status_code >= 500 or error in _WRONG_TOKEN:
+            self._unreachable(bad)
+            live.dirty, live.last_at = True, time.monotonic()
             return
         log.warning("%s could not be edited: %s", name[1], error)
         if error in ("message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"):

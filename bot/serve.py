@@ -115,6 +115,8 @@ class Bot:
 
     def stop(self) -> None:
         """Close the door first, then let everything end after what it has in hand."""
+        self.watch.wind_down()
+        self.narrator.wind_down()
         if self.socket is not None:
             self.socket.close()  # type: ignore[no-untyped-call]
         if self.http is not None:

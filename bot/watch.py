@@ -99,9 +99,13 @@ class Watch:
             thread.start()
             self._threads.append(thread)
 
+    def wind_down(self) -> None:
+        """Begin to end; `stop` waits for it."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """End after the round in hand."""
-        self._stopping.set()
+        self.wind_down()
         for thread in self._threads:
             thread.join(timeout=8)
 

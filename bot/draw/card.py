@@ -33,7 +33,7 @@ def card(state: Incident, request: Request, reader: Reader, looked: datetime | N
 def _open(state: Incident, request: Request, reader: Reader, looked: datetime | None) -> Post:
     d, planned = state.declared, state.planned
     red = request.level == "red"
-    top: list[Line] = [Bold(f"⛔ {red_line(state)}")] if red else []
+    top: list[Line] = [Bold(f"⛔ {red_line(state)}"), *_what_to_do_about_red(state)] if red else []
     if planned and planned.difference:
         top += [Bold("Changed since the last card:"), *(f"± {untrusted.line(t, 200)}" for t in planned.difference)]
     top.append(f"{thousands(d.users)} users are moved to {d.partner} now.")
@@ -65,6 +65,12 @@ def red_line(state: Incident) -> str:
     return untrusted.line(str(found.get("text", "")), 200) if found else "Something does not look like a lost site."
 
 
+def _what_to_do_about_red(state: Incident) -> list[Line]:
+    found = next((w for w in (state.planned.warnings if state.planned else ()) if w.get("level") == "red"), None)
+    todo = str(found.get("todo", "")).strip() if found else ""
+    return [untrusted.line(todo, 200)] if todo else []
+
+
 def _loss(state: Incident, reader: Reader) -> list[Line]:
     rpo = state.planned.rpo_s if state.planned else None
     if rpo is None:
@@ -94,8 +100,10 @@ def _seen(state: Incident) -> list[dict[str, Any]]:
     if planned is None:
         return []
     good = [{"level": "green", "text": text} for text in _good(state)]
-    left = [{"level": "amber", "text": f"Left out: {t}"} for t in planned.plan.get("left_out", ())]
-    return [*good, *(dict(w) for w in planned.warnings), *left]
+    warned = [dict(w) for w in planned.warnings]
+    first_red = next((n for n, w in enumerate(warned) if w.get("level") == "red"), None)
+    # The first red one stands at the top of the card already.
+    return [*good, *(w for n, w in enumerate(warned) if n != first_red)]
 
 
 def _good(state: Incident) -> Iterator[str]:

@@ -221,5 +221,5 @@ def lifted(seen: Incident, state: Incident, reader: Reader) -> Post:
     at = seen.stop.at if seen.stop else seen.at
     who = next((a for a, when in reversed(state.went_on) if when >= at), None)
     after = f"Lifted by {reader.actor(who)}." if who else "It stands no longer."
-    said = f"Stopped by {by} {reader.clock(at)}. {after}"
-    return post("stopped", f"{said} {story.way(state)}.", [lines(said)], bar(AMBER, "Stop lifted"))
+    said = f"Stopped by {by} {reader.clock(at)}."
+    return post("stopped", f"{said} {after} {story.way(state)}.", [lines(said, after)], bar(AMBER, "Stop lifted"))

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +22,7 @@ import requests
 from bot.notes import FileNotes
 from bot.serve import Bot, House, SlackSettings
 from bot.watch import Outside, Waits
-from cli.someone import Someone
+from cli.someone import Seen, Someone
 from config.load import Configuration, load_policy
 from config.settings import Settings
 from incident.doorbell import ADVANCE, LOOK_NOW, SURVEY
@@ -29,10 +30,24 @@ from incident.one_time import Seeds
 from incident.policy import Policy, Rules
 from tests.waiting import wait_for
 from tests.workers import world
+from workers.advance import advance
+from workers.survey import look_now, survey
 
 POLICY_FILE = Path(__file__).resolve().parents[2] / "config" / "policy.practice.toml"
 HOSTS = ("rita", "bo", "chen", "dana", "olaf")
 NAMES = {"rita": "Rita Berg", "bo": "Bo Lund", "chen": "Chen Wu", "dana": "Dana Ito", "olaf": "Olaf Out"}
+
+
+class From(Someone):
+    """Somebody who does not look at what stood there before: the workspace is shared by all tests of the room."""
+
+    def __init__(self, page_url: str, user: str, name: str) -> None:
+        super().__init__(page_url, user, name)
+        self.began = f"{time.time():.6f}"
+
+    def find(self, *words: str, since: str = "", **more: Any) -> Seen:
+        """See `Someone.find`."""
+        return super().find(*words, since=max(since, self.began), **more)
 
 
 class Slack:
@@ -52,8 +67,8 @@ class Slack:
         )
 
     def someone(self, key: str) -> Someone:
-        """A person at the page."""
-        return Someone(self.ready["page_url"], f"U{key.upper()}", NAMES[key])
+        """A person at the page, who only looks at what comes from now on."""
+        return From(self.ready["page_url"], f"U{key.upper()}", NAMES[key])
 
     def admin(self, what: str, **order: Any) -> Any:
         """Change the workspace, as its administrator."""
@@ -88,6 +103,8 @@ class Stage:
         self._hands = threading.Thread(target=self._work, daemon=True)
         self._hands.start()
         self.bot: Bot | None = None
+        self.lost = world.LOST
+        """Hosts that answer nobody."""
 
     def house(self, **more: Any) -> House:
         """What the bot is made of."""
@@ -109,11 +126,15 @@ class Stage:
 
     def stop(self) -> None:
         """Stop bot and hands."""
+        self.stop_bot()
+        self._stopping.set()
+        self._hands.join(5)
+
+    def stop_bot(self) -> None:
+        """Stop the bot alone."""
         if self.bot is not None:
             self.bot.stop()
             self.bot = None
-        self._stopping.set()
-        self._hands.join(5)
 
     def _work(self) -> None:
         """The workers: carry out each ring once, in order."""
@@ -123,14 +144,14 @@ class Stage:
             while done < len(rung):
                 job, args = rung[done]
                 done += 1
+                tools = self.world.tools(world.ACT2)
+                tools = replace(tools, looker=replace(tools.looker, lost=self.lost))
                 if job == SURVEY:
-                    world.survey(str(args[0]), self.world.tools(world.ACT2))
+                    survey(str(args[0]), tools)
                 elif job == ADVANCE:
-                    world.advance(str(args[0]), self.world.tools())
+                    advance(str(args[0]), tools)
                 elif job == LOOK_NOW:
-                    from workers.survey import look_now
-
-                    look_now(str(args[0]), dict(args[1]), self.world.tools(world.ACT2))
+                    look_now(str(args[0]), dict(args[1]), tools)
 
 
 @contextmanager
