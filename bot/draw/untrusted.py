@@ -80,7 +80,7 @@ def pushed(text: str, limit: int = PUSH_CHARACTERS) -> str:
     Use it on the whole sentence. What it gives holds no `<`, so nothing in it can mention anybody.
     """
     flat = re.sub(r"(?<=:)//", "\u2009//", " ".join(shown(text).split()))
-    flat = re.sub(r"(?i)\bmailto:", "mailto ", flat).replace("`", "'")
+    flat = re.sub(r"(?i)mailto:", "mailto ", flat).replace("`", "'")
     if len(_escaped(flat)) <= limit:
         return _escaped(flat) or "–"
     while len(_escaped(flat)) > limit - 1:

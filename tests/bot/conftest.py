@@ -12,8 +12,8 @@ from tests.bot.stage import Slack, Stage, on_stage
 
 @pytest.fixture(scope="package")
 def slack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slack]:
-    """A workspace with Slack's rules and rates."""
-    started = Slack(tmp_path_factory.mktemp("slack"))
+    """A workspace with Slack's rules; its rates are off, because all tests of the room share it."""
+    started = Slack(tmp_path_factory.mktemp("slack"), "--rates", "off")
     yield started
     started.stop()
 

@@ -74,7 +74,7 @@ def test_under_red_the_asker_insists_and_the_approver_types_the_name(slack: Slac
         mine = bo.find("says: still a disaster", dm=True, button="Approve")
         press(bo, mine, "Approve")
         field = "Type fe1 to go on"
-        assert "fe2" in str(bo.submit({field: "fe2"})["errors"])
+        assert "Type fe1 to approve" in str(bo.submit({field: "fe2"})["errors"])
         assert stage.world.sites.told == []
         bo.submit({field: "Ｆｅ1."})
         rita.find("APPROVED · Bo Lund", channel="C0INC")
