@@ -118,7 +118,9 @@ class Admin:
     async def app(self, order: dict[str, Any]) -> dict[str, Any]:
         """Change an installed app: scopes, mode, request URL (verified with a challenge), or revoke its tokens."""
         ident = str(order.get("id") or self.space.world.apps[0].id)
-        before = self.space.apps[ident]
+        before = self.space.apps.get(ident)
+        if before is None:
+            raise Impossible(f"There is no app {ident}.", 404)
         app = self.space.apps[ident] = type(before).model_validate(before.model_dump() | order)
         shown = app.model_dump(exclude={"bot_token", "app_token", "signing_secret"})
         verified = await self.deliveries.verify_url(app) if app.mode == "http" else None

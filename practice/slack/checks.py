@@ -70,6 +70,11 @@ class Found:
                 self.add("must be a boolean", f"{at}/{name}")
 
 
+def _kind(value: Any) -> str:
+    """Return the ``type`` of an object as text, whatever stands there."""
+    return str(value.get("type")) if isinstance(value, dict) else "none"
+
+
 def _text(found: Found, value: Any, at: str, most: int, plain_only: bool = False) -> None:
     if not found.keys(value, at, "type text", "emoji verbatim"):
         return
@@ -146,10 +151,10 @@ def _actions(found: Found, block: Json, at: str) -> None:
     seen: set[str] = set()
     for n, one in enumerate(found.items(block["elements"], f"{at}/elements", 25)):
         _button(found, one, f"{at}/elements/{n}")
-        action = one.get("action_id") if isinstance(one, dict) else None
+        action = str(one.get("action_id") or "") if isinstance(one, dict) else ""
         if action and action in seen:
             found.add(f"`action_id` {action} already exists in this block", f"{at}/elements/{n}/action_id")
-        seen.add(str(action))
+        seen.add(action)
 
 
 _INLINE = {
@@ -159,25 +164,29 @@ _INLINE = {
     "emoji": ("type name", "unicode skin_tone style"),
     "date": ("type timestamp format", "fallback url style"),
 }
+_INLINE_STRINGS = {"text": 13_200, "user_id": 255, "channel_id": 255, "name": 255, "format": 255, "fallback": 3000}
 _STYLES = "bold italic strike code underline highlight client_highlight unlink"
 
 
 def _inline(found: Found, element: Any, at: str, allowed: tuple[str, ...]) -> None:
-    kind = element.get("type") if isinstance(element, dict) else None
+    kind = _kind(element)
     if kind not in allowed:
         found.add(f"unsupported type: {kind}", f"{at}/type")
         return
     required, optional = _INLINE[kind]
     if not found.keys(element, at, required, optional):
         return
-    if kind == "text":
-        found.string(element["text"], f"{at}/text", 13_200)
+    for key, most in _INLINE_STRINGS.items():
+        if key in element:
+            found.string(element[key], f"{at}/{key}", most)
+    if kind == "date" and not isinstance(element["timestamp"], int):
+        found.add("must be an integer", f"{at}/timestamp")
     if "style" in element and found.keys(element["style"], f"{at}/style", "", _STYLES):
         found.flags(element["style"], f"{at}/style", *_STYLES.split())
 
 
 def _rich_part(found: Found, part: Any, at: str, lists: bool = True) -> None:
-    kind = part.get("type") if isinstance(part, dict) else None
+    kind = _kind(part)
     extra = {
         "rich_text_section": "",
         "rich_text_quote": "border",
@@ -192,6 +201,9 @@ def _rich_part(found: Found, part: Any, at: str, lists: bool = True) -> None:
     if kind == "rich_text_list":
         if part.get("style") not in ("bullet", "ordered"):
             found.add("must be a valid enum value", f"{at}/style")
+        for key in ("indent", "offset", "border"):
+            if type(part.get(key, 0)) is not int or not 0 <= part.get(key, 0) <= 1000:
+                found.add("must be an integer from 0 on", f"{at}/{key}")
         for n, one in enumerate(found.items(part["elements"], f"{at}/elements", 100)):
             _rich_part(found, one, f"{at}/elements/{n}", lists=False)
         return
@@ -246,7 +258,7 @@ def _input(found: Found, block: Json, at: str) -> None:
         _text(found, block["hint"], f"{at}/hint", 2000, plain_only=True)
     found.flags(block, at, "optional", "dispatch_action")
     element, here = block["element"], f"{at}/element"
-    kind = element.get("type") if isinstance(element, dict) else None
+    kind = _kind(element)
     if kind == "static_select":
         _select(found, element, here)
     elif kind == "plain_text_input":
@@ -275,14 +287,14 @@ IN_MODALS: dict[str, _Check] = {**IN_MESSAGES, "input": _input}
 def _blocks(found: Found, blocks: Any, at: str, most: int, known: dict[str, _Check], ids: set[str]) -> None:
     for n, block in enumerate(found.items(blocks, at, most, least=0)):
         here = f"{at}/{n}"
-        kind = block.get("type") if isinstance(block, dict) else None
+        kind = _kind(block)
         if kind not in known:
             found.add(f"unsupported type: {kind}", f"{here}/type")
             continue
         known[kind](found, block, here)
         if "block_id" in block:
             found.string(block["block_id"], f"{here}/block_id", 255)
-            if block["block_id"] in ids:
+            if str(block["block_id"]) in ids:
                 found.add(f"`block_id` {block['block_id']} already exists", f"{here}/block_id")
             ids.add(str(block["block_id"]))
 
@@ -326,7 +338,7 @@ def wrong_view(view: Any) -> list[str]:
             found.string(view[key], f"/view/{key}", most, least=0)
     found.flags(view, "/view", "clear_on_close", "notify_on_close")
     _blocks(found, view["blocks"], "/view/blocks", MODAL_BLOCKS, IN_MODALS, set())
-    has_input = any(isinstance(b, dict) and b.get("type") == "input" for b in view["blocks"])
+    has_input = isinstance(view["blocks"], list) and any(_kind(b) == "input" for b in view["blocks"])
     if has_input and "submit" not in view:
         found.add("submit is required when an input block is present", "/view")
     return found.messages

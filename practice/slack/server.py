@@ -229,32 +229,32 @@ class Practice:
     async def _type(self, request: web.Request) -> web.Response:
         data = await _data(request)
         user = request.match_info["user"]
-        done = await self.persons.type(user, data.get("channel", ""), data.get("text", ""), data.get("thread_ts", ""))
+        done = await self.persons.type(user, _word(data, "channel"), _word(data, "text"), _word(data, "thread_ts"))
         return self._done(done)
 
     async def _press(self, request: web.Request) -> web.Response:
         data = await _data(request)
         keys = ("action", "channel", "ts", "view", "confirm", "block_id")
         return self._done(
-            await self.persons.press(request.match_info["user"], **{key: str(data.get(key) or "") for key in keys})
+            await self.persons.press(request.match_info["user"], **{key: _word(data, key) for key in keys})
         )
 
     async def _submit(self, request: web.Request) -> web.Response:
         data = await _data(request)
         values = {str(key): str(value) for key, value in (data.get("values") or {}).items()}
-        return self._done(await self.persons.submit(request.match_info["user"], data.get("view", ""), values))
+        return self._done(await self.persons.submit(request.match_info["user"], _word(data, "view"), values))
 
     async def _close(self, request: web.Request) -> web.Response:
         data = await _data(request)
-        return self._done(await self.persons.close(request.match_info["user"], data.get("view", "")))
+        return self._done(await self.persons.close(request.match_info["user"], _word(data, "view")))
 
     async def _open(self, request: web.Request) -> web.Response:
         data = await _data(request)
-        return self._done(self.persons.open(request.match_info["user"], data.get("channel", "")))
+        return self._done(self.persons.open(request.match_info["user"], _word(data, "channel")))
 
     async def _join(self, request: web.Request) -> web.Response:
         data = await _data(request)
-        return self._done(self.persons.join(request.match_info["user"], data.get("channel", "")))
+        return self._done(self.persons.join(request.match_info["user"], _word(data, "channel")))
 
     def _done(self, what: dict[str, Any]) -> web.Response:
         return web.json_response({"ok": True, **what, "change": self.space.change})
@@ -346,6 +346,10 @@ class Practice:
                     return self._done({"status": answer.status, "answer": text})
         except (aiohttp.ClientError, TimeoutError):
             raise Impossible("The practice sites did not answer; are they running?", 502) from None
+
+
+def _word(data: dict[str, Any], key: str) -> str:
+    return str(data.get(key) or "")
 
 
 AnyOrder = TypeVar("AnyOrder", bound=BaseModel)

@@ -56,6 +56,14 @@ class Call:
             raise Refused(missing, response_metadata={"messages": [f"[ERROR] missing required field: {name}"]})
         return value
 
+    def number(self, name: str, default: float) -> float:
+        """Return a numeric argument."""
+        try:
+            return float(self.args.get(name) or default)
+        except (TypeError, ValueError):
+            message = f"[ERROR] must be a number: {name}"
+            raise Refused("invalid_arguments", response_metadata={"messages": [message]}) from None
+
     def flag(self, name: str) -> bool:
         """Return a boolean argument however it was written."""
         return str(self.args.get(name, "")).lower() in ("1", "true")
@@ -411,7 +419,7 @@ class WebApi:
         ident = self._readable(call, call.text("channel", "channel_not_found"), "history")
         if call.app.bot_user not in self.space.members_of(ident):
             raise Refused("not_in_channel")
-        oldest, latest = float(call.args.get("oldest") or 0), float(call.args.get("latest") or 10**12)
+        oldest, latest = call.number("oldest", 0), call.number("latest", 10**12)
         found = [
             m
             for m in self.space.messages.get(ident, {}).values()
@@ -546,7 +554,7 @@ class WebApi:
     def files_get_upload_url(self, call: Call) -> dict[str, Any]:
         """``files.getUploadURLExternal``."""
         call.need("files:write")
-        name, length = call.text("filename"), int(call.args.get("length") or 0)
+        name, length = call.text("filename"), int(call.number("length", 0))
         if length < 1:
             raise Refused("invalid_arguments", response_metadata={"messages": ["[ERROR] invalid length"]})
         file = File(f"F0{secrets.token_hex(5).upper()}", name, length, call.app.id)
@@ -583,7 +591,7 @@ class WebApi:
             )
         files = []
         for one in given:
-            file = self.space.files.get(str(one.get("id")))
+            file = self.space.files.get(str(one.get("id"))) if isinstance(one, dict) else None
             if file is None or file.app_id != call.app.id or file.body is None:
                 raise Refused("file_not_found")
             file.title = str(one.get("title") or file.name)
@@ -691,8 +699,11 @@ def _metadata(value: Any) -> dict[str, Any]:
 
 def _page(call: Call, items: list[Any], name: str) -> dict[str, Any]:
     """Cut a list at ``limit`` and say with a cursor where it goes on."""
-    limit = int(call.args.get("limit") or 100)
-    start = int(str(call.args.get("cursor") or "0").removeprefix("at:") or 0)
+    limit = int(call.number("limit", 100))
+    cursor = str(call.args.get("cursor") or "at:0").removeprefix("at:")
+    if not cursor.isdigit():
+        raise Refused("invalid_cursor")
+    start = int(cursor)
     rest = f"at:{start + limit}" if start + limit < len(items) else ""
     return {name: items[start : start + limit], "response_metadata": {"next_cursor": rest}}
 

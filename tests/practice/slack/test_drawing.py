@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from practice.slack import drawing
+from practice.slack import checks, drawing
+from practice.slack.workspace import give_ids
+
+from .test_conversation import plain
 
 NAMES = {"UBO": "Bo Lund", "C0INC": "inc-4411", "S0APPROVE": "lync-approvers"}
 
@@ -62,3 +67,43 @@ def test_escaped_text_mentions_nobody(text: str) -> None:
     assert not drawing.mentions_in(drawing.escape(text))
     spans = [s for p in drawing.text_pieces(drawing.escape(text), name_of) for s in p["spans"]]
     assert not any("mention" in span or "link" in span for span in spans)
+
+
+def mangled(good: Any, chance: random.Random) -> Any:
+    """A copy with one value, anywhere inside, lost or replaced by something that does not belong there."""
+    bad = copy.deepcopy(good)
+    places: list[tuple[Any, Any]] = []
+
+    def walk(value: Any) -> None:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            places.append((value, key))
+            if isinstance(inner, dict | list):
+                walk(inner)
+
+    walk(bad)
+    holder, key = chance.choice(places)
+    holder[key] = chance.choice([None, 5, "", "text", [], {}, [None], {"type": []}, True, {"type": "button"}])
+    return bad
+
+
+def test_a_mangled_message_is_refused_or_drawn_but_never_a_fault() -> None:
+    button = {"type": "button", "text": plain("b"), "action_id": "a", "value": "1"}
+    inline = [{"type": "text", "text": "t", "style": {"bold": True}}, {"type": "user", "user_id": "UBO"}]
+    part = {"type": "rich_text_section", "elements": inline}
+    good = [
+        {"type": "section", "text": {"type": "mrkdwn", "text": "*x*"}, "fields": [plain("f")], "accessory": button},
+        {"type": "actions", "elements": [button]},
+        {"type": "rich_text", "elements": [part, {"type": "rich_text_list", "style": "bullet", "elements": [part]}]},
+        {"type": "context", "elements": [plain("c")]},
+    ]
+    chance = random.Random(4411)
+    refused = 0
+    for _ in range(1500):
+        bad = mangled(good, chance)
+        if checks.wrong_blocks(bad):
+            refused += 1
+            continue
+        give_ids(bad)
+        drawing.lines_of(drawing.block_pieces(bad, name_of))
+        drawing.mentions_in(bad)
+    assert 1000 < refused < 1500
