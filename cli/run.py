@@ -24,6 +24,7 @@ def bot(name: str, ready: Path | None) -> None:
     from bot.web import SlackTrouble
     from cli.reporting import report_of
     from cli.roots import host, now, open_root, version
+    from incident.journals.redis_notes import RedisNotes
     from incident.one_time import Seeds
     from incident.register import Register
 
@@ -41,7 +42,10 @@ def bot(name: str, ready: Path | None) -> None:
     house = House(
         desk=root.desk,
         doorbell=root.bell,
-        notes=FileNotes(settings.state / "bot" / "notes.json"),
+        # Beside the journal, so that a second bot knows what the first one posted.
+        notes=FileNotes(settings.state / "bot" / "notes.json")
+        if settings.store_url.startswith("file://")
+        else RedisNotes(settings.store_url),
         estate=root.configuration.estate,
         seeds=Seeds(settings.state / "seeds"),
         slack=SlackSettings(
