@@ -195,9 +195,12 @@ class Watch:
         """Ring for a hand where the run needs one and has none; say so where none comes."""
         request = state.request
         if state.phase == "approved" and request is not None:
+            if request.start_at is not None and now < request.start_at:
+                return
             if self._rechecked(state, request, now):
                 self.doorbell.ring_act(state.id, state.head)
-            waited = (now - (request.approved_at or now)).total_seconds()
+            begins = max(request.approved_at or now, request.start_at or request.approved_at or now)
+            waited = (now - begins).total_seconds()
             none = waited > self.waits.free_hand_s and state.hand is None
             self.narrator.notice(state.id, "hand", "No free hand: no worker takes this up. Start one." if none else "")
             return

@@ -47,7 +47,7 @@ def judge(state: Incident, policy: Policy | None, request: Request) -> tuple[Fin
         else:
             good.add(vote.person)
     found.extend(_count(policy, request, good))
-    found.extend(_times(policy, request))
+    found.extend(_times(state, policy, request))
     return tuple(found)
 
 
@@ -159,15 +159,18 @@ def _count(policy: Policy | None, request: Request, good: set[str]) -> list[Find
     return [Finding("quorum", f"{len(good)} of {max(needed, 1)} approvals beside the asker hold.", request.seq)]
 
 
-def _times(policy: Policy | None, request: Request) -> list[Finding]:
+def _times(state: Incident, policy: Policy | None, request: Request) -> list[Finding]:
     if request.approved_at is None or request.window_ends is None:
         return [Finding("not_approved", "The question was not approved.", request.seq)]
     found: list[Finding] = []
     if policy is None:
         return found
-    if request.expires - request.at > policy.approval_expiry + _WRITING:
+    if request.expires - request.at > policy.open_for(state.declared.playbook) + _WRITING:
         found.append(Finding("expired", "The question stood open longer than this policy allows.", request.seq))
-    if request.window_ends - request.approved_at > policy.execution_window + _WRITING:
+    begins = max(request.approved_at, state.declared.start_at or request.approved_at)
+    if request.start_at != state.declared.start_at:
+        found.append(Finding("window", "The question names another hour than was asked for.", request.seq))
+    if request.window_ends - begins > policy.execution_window + _WRITING:
         found.append(Finding("window", "The time to begin is longer than this policy allows.", request.seq))
     return found
 

@@ -103,6 +103,7 @@ _REASONS: Final = (
     Reason("run_closed", "036", "The incident is closed or its run has ended.", ("RUN",)),
     Reason("aborted", "037", "People have ended the run.", ("RUN",)),
     Reason("unsettled", "038", "A step is not settled, so the run cannot end.", ("RUN",)),
+    Reason("too_early", "040", "Planned work may not begin before its hour.", ("RUN",)),
     Reason("no_hand", "039", "No worker has taken the run.", ("RUN",)),
 )
 REASONS: Final = {reason.key: reason for reason in _REASONS}

@@ -60,6 +60,8 @@ class Declare:
     """T1 kept from the incident this one replaces (the wrong pool of the pair was declared first)."""
     linked: str = ""
     """The incident this one replaces."""
+    start_at: datetime | None = None
+    """Planned work: the hour at which it may begin. A disaster begins at once."""
 
 
 @dataclass(frozen=True)

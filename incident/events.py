@@ -111,6 +111,8 @@ class Declared(Event):
     """T1 of the incident this one replaces; the clock was not started afresh."""
     linked: str = ""
     """The incident this one replaces."""
+    start_at: datetime | None = None
+    """Planned work: the hour at which it may begin."""
 
 
 class Joined(Event):

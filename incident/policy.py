@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Role = Literal["watch", "declare", "approve", "operate", "audit"]
 """What a person may do. Roles do not include each other."""
 
+AT_ONCE = frozenset({"declare-disaster"})
+"""Kinds of work that begin as soon as they are approved; all others may wait for their hour."""
+
 SHARED_NAMES = frozenset({"noc", "ops", "admin", "oncall", "duty", "helpdesk", "soc", "root", "service"})
 """Names that look like a desk instead of a human; such an entry is warned about."""
 
@@ -145,6 +148,10 @@ class Policy(Frozen):
     def approval_expiry(self) -> timedelta:
         """How long one approval question stays open."""
         return timedelta(seconds=self.approval_expiry_s)
+
+    def open_for(self, playbook: str) -> timedelta:
+        """How long a question about this kind of work stays open: a disaster minutes, planned work hours."""
+        return self.approval_expiry if playbook in AT_ONCE else timedelta(seconds=self.planned_expiry_s)
 
     @property
     def execution_window(self) -> timedelta:

@@ -149,7 +149,11 @@ def _asked(state: Incident, request: Request, reader: Reader) -> list[Line]:
     if state.planned:
         found.append(f"Plan: {' '.join(state.planned.words)}")
     found.append(f"Code: {request.short}")
-    found.append(f"Expires {reader.clock(request.expires)} · Deadline {reader.clock(story.deadline(state))}")
+    if request.start_at is not None:
+        found.append(f"Begins {reader.moment(request.start_at)}, not before.")
+        found.append(f"Answer by {reader.moment(request.expires)}.")
+    else:
+        found.append(f"Expires {reader.clock(request.expires)} · Deadline {reader.clock(story.deadline(state))}")
     if request.still_disaster:
         found.append(Bold(f"{reader.name(request.asker)} says: still a disaster."))
     if not request.asker_counts:

@@ -38,6 +38,10 @@ class Reader:
         """03:07:12 in the policy's zone."""
         return at.astimezone(ZoneInfo(self.policy.zone)).strftime("%H:%M:%S") if at else "–"
 
+    def moment(self, at: datetime | None) -> str:
+        """22 Nov 22:00 in the policy's zone, for what is not today's disaster."""
+        return at.astimezone(ZoneInfo(self.policy.zone)).strftime("%-d %b %H:%M") if at else "–"
+
     def minute(self, at: datetime | None) -> str:
         """03:07 in the policy's zone."""
         return at.astimezone(ZoneInfo(self.policy.zone)).strftime("%H:%M") if at else "–"

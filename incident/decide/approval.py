@@ -80,7 +80,8 @@ def ask(case: Case, command: AskApproval) -> Result:
         digest=planned.digest,
         nonce=command.nonce,
         short=planned.short,
-        expires=case.now + case.rules.policy.approval_expiry,
+        expires=case.now + case.rules.policy.open_for(state.declared.playbook),
+        start_at=state.declared.start_at,
         quorum=case.rules.policy.quorum,
         others_needed=needed,
         asker=asker,
@@ -129,7 +130,7 @@ def _vote(case: Case, request: Request, command: Approve, who: Person) -> Voted:
         card=command.card,
         typed=command.typed,
         completes=completes,
-        window_ends=case.now + policy.execution_window if completes else None,
+        window_ends=max(case.now, request.start_at or case.now) + policy.execution_window if completes else None,
     )
 
 

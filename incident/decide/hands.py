@@ -126,6 +126,8 @@ def _why_not_start(case: Case, command: StartRun, request: Request) -> tuple[str
     planned = case.incident.planned
     if abs(command.clock_off_s) > CLOCK_LIMIT_S:
         return "clock", f"This host's clock is off by {command.clock_off_s} s. Another worker must begin.", False
+    if request.start_at is not None and case.now < request.start_at:
+        return "too_early", f"It is to begin at {case.time(request.start_at)}, not before. Nothing was changed.", False
     if request.window_ends is None or case.now >= request.window_ends:
         over = case.time(request.window_ends)
         return "window_over", f"Approved, but not begun by {over}. Nothing was changed. Ask again.", False

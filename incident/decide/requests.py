@@ -27,7 +27,7 @@ from incident.events import (
     OutageSet,
     Told,
 )
-from incident.policy import Person
+from incident.policy import AT_ONCE, Person
 
 
 def declare(case: Case, command: Declare) -> Result:
@@ -37,6 +37,9 @@ def declare(case: Case, command: Declare) -> Result:
         return who
     if command.since is not None and command.since > case.now:
         return no(case, "impossible_time", "declare", "The outage cannot begin in the future.", command.actor)
+    if command.start_at is not None and (command.playbook in AT_ONCE or command.start_at <= case.now):
+        text = "A disaster begins at once, and planned work at an hour that is still to come. Nothing was opened."
+        return no(case, "impossible_time", "declare", text, command.actor)
     actor = as_person(command.actor, who)
     if case.state is not None:
         if case.state.closed:
@@ -63,6 +66,7 @@ def declare(case: Case, command: Declare) -> Result:
             said_since=command.since,
             kept_t1=command.t1,
             linked=command.linked,
+            start_at=command.start_at,
         ),
     )
 
