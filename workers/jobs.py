@@ -55,6 +55,15 @@ def advance(incident: str) -> None:
 def survey(incident: str) -> None:
     """Looks once for this incident. The bot rings again while a card is open; two looks at a time help nobody."""
     tools = _tools()
+    try:
+        _one_look(incident, tools)
+    except JournalError as away:
+        _log.warning("%s: this look is not recorded. %s", incident, away)
+    finally:
+        tools.rest()
+
+
+def _one_look(incident: str, tools: Tools) -> None:
     owner, name = secrets.token_hex(8), f"look-{incident}"
     if not tools.journal.lease(name, owner, LOOKER_LEASE_S):
         return
@@ -62,7 +71,6 @@ def survey(incident: str) -> None:
         looking.survey(incident, tools)
     finally:
         tools.journal.release(name, owner)
-        tools.rest()
 
 
 def look_now(key: str, question: Mapping[str, Any]) -> None:

@@ -425,7 +425,7 @@ def _fail(hand: Hand, step: Step, seen: Seen, text: str, *, certain: str) -> End
     degraded = step.on_failure == "degraded" and step.effect != "once"
     state = hand.step(step.id)
     last = state.attempts[-1] if state.attempts else None
-    recorded = last.outcome.sentence if last and last.outcome else "nothing was sent"
+    recorded = _HOW[last.outcome.result] if last and last.outcome else "nothing was sent"
     unknown = last is not None and last.outcome is not None and last.outcome.result == "unknown"
     wanted = step.verify or step.probe
     rows = ((wanted.so.words if wanted else step.title, recorded, seen.words),)
@@ -446,16 +446,20 @@ _BEGUN: Final = {
 }
 
 
+_HOW: Final = {
+    "done": "ended without errors",
+    "red": "ended with red text",
+    "refused": "was refused, nothing was run",
+    "unknown": "ended unseen",
+    "adopted": "was done, its end unseen",
+    "not_begun": "never began",
+}
+
+
 def _why_failed(step: Step, outcome: Outcome, seen: Seen) -> str:
     wanted = step.verify or step.probe
     aim = wanted.so.words if wanted else step.title
-    how = {
-        "red": "ended with red text",
-        "done": "ended without errors",
-        "adopted": "was done",
-        "unknown": "ended unseen",
-    }.get(outcome.result, "ended")
-    return f"{step.title} on {step.host} {how}, and this is not reached: {aim}"
+    return f"{step.title} on {step.host} {_HOW[outcome.result]}, and this is not reached: {aim}"
 
 
 def _certain(outcome: Outcome, seen: Seen) -> str:
