@@ -227,7 +227,7 @@ def _option(found: Found, value: Any, at: str) -> None:
 
 
 def _select(found: Found, element: Json, at: str) -> None:
-    if not found.keys(element, at, "type options", "action_id placeholder initial_option focus_on_load confirm"):
+    if not found.keys(element, at, "type options", "action_id placeholder initial_option focus_on_load"):
         return
     options = found.items(element["options"], f"{at}/options", 100)
     for n, one in enumerate(options):
@@ -239,7 +239,7 @@ def _select(found: Found, element: Json, at: str) -> None:
 
 def _plain_input(found: Found, element: Json, at: str) -> None:
     keys = "action_id placeholder initial_value multiline min_length max_length focus_on_load"
-    if not found.keys(element, at, "type", f"{keys} dispatch_action_config"):
+    if not found.keys(element, at, "type", keys):
         return
     for key, least in (("min_length", 0), ("max_length", 1)):
         number = element.get(key, least)
@@ -251,12 +251,12 @@ def _plain_input(found: Found, element: Json, at: str) -> None:
 
 
 def _input(found: Found, block: Json, at: str) -> None:
-    if not found.keys(block, at, "type label element", "block_id hint optional dispatch_action"):
+    if not found.keys(block, at, "type label element", "block_id hint optional"):
         return
     _text(found, block["label"], f"{at}/label", 2000, plain_only=True)
     if "hint" in block:
         _text(found, block["hint"], f"{at}/hint", 2000, plain_only=True)
-    found.flags(block, at, "optional", "dispatch_action")
+    found.flags(block, at, "optional")
     element, here = block["element"], f"{at}/element"
     kind = _kind(element)
     if kind == "static_select":

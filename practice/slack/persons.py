@@ -224,11 +224,16 @@ class Persons:
         view: str = "",
         confirm: str = "",
         block_id: str = "",
+        values: dict[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Press a drawn button by its label (or action id); its confirm dialog, if any, comes first."""
+        """Press a drawn button by its label (or action id); its confirm dialog, if any, comes first.
+
+        ``values`` is what stands in the fields of a dialog while a button inside it is pressed.
+        """
         member = self.signed_in(user)
         if view:
             opened = self._open_view(user, view)
+            opened.typed = _filled(opened, values or {})[0]
             blocks, app_id, message = [*opened.view["blocks"]], opened.app_id, None
         else:
             channel = self._channel(user, channel)
@@ -239,7 +244,9 @@ class Persons:
         drawn = drawing.button_piece(element, block, self.space.name_of)
         if drawn["confirm"] and confirm != "yes":
             return {"sent": False, "confirm": drawn["confirm"]}
-        app = self.space.apps[app_id]
+        app = self.space.apps.get(app_id)
+        if app is None:
+            raise Impossible("No app answers that button.")
         payload = self.click(app, member, element, block, message, opened)
         ack = await self.deliveries.deliver(app, "interactive", payload)
         if not ack.ok:
@@ -268,7 +275,7 @@ class Persons:
         }
         if view is not None:
             return payload | {
-                "view": described_view(self.space, view),
+                "view": described_view(self.space, view, view.typed),
                 "container": {"type": "view", "view_id": view.id},
             }
         assert message is not None
@@ -320,15 +327,15 @@ class Persons:
         opened = self._open_view(user, view)
         if "submit" not in opened.view:
             raise Impossible("This dialog has no submit button.")
-        opened.errors, opened.trouble = {}, ""
-        state = _filled(opened, values)
+        opened.trouble = ""
+        opened.typed, opened.errors = _filled(opened, values)
         if opened.errors:
             self.space.changed()
             return {"sent": False, "errors": self._errors(opened), "modal": self.modal(user)}
         app = self.space.apps[opened.app_id]
         payload = self._interaction("view_submission", app, member) | {
             "trigger_id": self.space.new_trigger(user, app.id),
-            "view": described_view(self.space, opened, state),
+            "view": described_view(self.space, opened, opened.typed),
             "response_urls": [],
         }
         ack = await self.deliveries.deliver(app, "interactive", payload)
@@ -564,9 +571,10 @@ def find_button(blocks: list[dict[str, Any]], action: str, block_id: str) -> tup
     return exact[0]
 
 
-def _filled(opened: View, values: dict[str, str]) -> dict[str, Any]:
-    """Put typed values into a view's state; what the client itself refuses becomes an error at the field."""
+def _filled(opened: View, values: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a view's state with typed values in it, and what the client itself refuses, by field."""
     state: dict[str, Any] = {}
+    errors: dict[str, str] = {}
     known = set()
     for block in opened.view["blocks"]:
         if block["type"] != "input":
@@ -576,11 +584,11 @@ def _filled(opened: View, values: dict[str, str]) -> dict[str, Any]:
         typed = next((values[k] for k in (drawn["label"], drawn["block_id"], drawn["action_id"]) if k in values), None)
         value = drawn["initial"] if typed is None else typed
         if error := _field_error(drawn, value):
-            opened.errors[drawn["block_id"]] = error
+            errors[drawn["block_id"]] = error
         state[drawn["block_id"]] = {drawn["action_id"]: _state_of(drawn, block["element"], value)}
     if strange := set(values) - known:
         raise Impossible(f"There is no field {sorted(strange)[0]!r} in this dialog.", 404)
-    return state
+    return state, errors
 
 
 def _field_error(drawn: dict[str, Any], value: str) -> str:

@@ -234,15 +234,13 @@ class Practice:
 
     async def _press(self, request: web.Request) -> web.Response:
         data = await _data(request)
-        keys = ("action", "channel", "ts", "view", "confirm", "block_id")
-        return self._done(
-            await self.persons.press(request.match_info["user"], **{key: _word(data, key) for key in keys})
-        )
+        words = {key: _word(data, key) for key in ("action", "channel", "ts", "view", "confirm", "block_id")}
+        user = request.match_info["user"]
+        return self._done(await self.persons.press(user, **words, values=_values(data)))
 
     async def _submit(self, request: web.Request) -> web.Response:
         data = await _data(request)
-        values = {str(key): str(value) for key, value in (data.get("values") or {}).items()}
-        return self._done(await self.persons.submit(request.match_info["user"], _word(data, "view"), values))
+        return self._done(await self.persons.submit(request.match_info["user"], _word(data, "view"), _values(data)))
 
     async def _close(self, request: web.Request) -> web.Response:
         data = await _data(request)
@@ -350,6 +348,13 @@ class Practice:
 
 def _word(data: dict[str, Any], key: str) -> str:
     return str(data.get(key) or "")
+
+
+def _values(data: dict[str, Any]) -> dict[str, str]:
+    given = data.get("values") or {}
+    if not isinstance(given, dict):
+        raise ValueError("values must be an object of label and text")
+    return {str(key): str(value) for key, value in given.items()}
 
 
 AnyOrder = TypeVar("AnyOrder", bound=BaseModel)

@@ -88,6 +88,7 @@ class View:
     root: str
     previous: str = ""
     hash: str = ""
+    typed: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     trouble: str = ""
 

@@ -366,13 +366,16 @@ function drawModal(modal) {
 
 async function pressInModal(modal, button, element) {
   if (button.confirm && !(await confirmed(button.confirm, element))) return;
-  await send({ view: modal.view, action: button.action_id, block_id: button.block_id, confirm: "yes" }, element);
+  await send({ view: modal.view, action: button.action_id, block_id: button.block_id, confirm: "yes", values: typedValues() }, element);
+}
+
+function typedValues() {
+  return Object.fromEntries([...$("modal").querySelectorAll("[data-block]")].map((one) => [one.dataset.block, one.value]));
 }
 
 async function submit(event, modal) {
   event.preventDefault();
-  const values = {};
-  for (const one of $("modal").querySelectorAll("[data-block]")) values[one.dataset.block] = one.value;
+  const values = typedValues();
   const button = $("modal").querySelector("button[type=submit]");
   button.classList.add("waiting");
   await act("submit", { view: modal.view, values });
