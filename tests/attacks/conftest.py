@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,14 +23,18 @@ def theatre() -> Iterator[Theatre]:
     out = Path(tempfile.mkdtemp(prefix="la-"))
     policy, estate = out / "policy.toml", out / "estate.toml"
     shutil.copy(POLICY, policy)
-    shutil.copy(CONFIG / "estate.practice.toml", estate)
+    # A dead host is given up after 2 s instead of 3: every declaration waits for that.
+    text = (CONFIG / "estate.practice.toml").read_text("utf-8")
+    estate.write_text(text.replace("dns_s = 3\nport_s = 3\n", "dns_s = 2\nport_s = 2\n"), "utf-8")
     settings = {
         "LYNC_DR_POLICY": str(policy),
         "LYNC_DR_ESTATE": str(estate),
         "LYNC_DR_RECONCILE_S": "1",
+        "LYNC_DR_RELOOK_S": "3",
+        "LYNC_DR_FRESH_S": "1",
     }
     try:
-        with rehearse(out, "zero", settings, lambda _: None) as place:
+        with rehearse(out, "zero,heartbeat=0.2", settings, lambda _: None, threading.Event()) as place:
             stage = Theatre(place, policy, estate)
             _people(stage)
             yield stage

@@ -7,8 +7,8 @@ simulated servers' own logs of state-changing calls.
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -112,6 +112,12 @@ class Theatre:
         seen = [e for host in self.place.controls for e in self.control(host, "log") if e["changing"]]
         return [f"{e['host']} {e['literal']}" for e in sorted(seen, key=lambda e: str(e["at"]))]
 
+    def begin(self) -> None:
+        """The sites as built, with their power on; Leeds first, so that what remembers teaches nothing."""
+        for host in ("dns2", "leeds", "dns1", "london"):
+            self.control(host, "begin", now=True)
+        wait_for(lambda: self.control("leeds", "state")["partner_alive"], "the two sites to see each other")
+
     # --- the product's processes ---------------------------------------------------------------------------
 
     def pid(self, name: str) -> int:
@@ -119,17 +125,21 @@ class Theatre:
         return _child(self.place.pids[name], name)
 
     @contextmanager
-    def frozen(self, *names: str) -> Iterator[None]:
-        """Processes that stand still for a while, as on a host that hangs."""
+    def frozen(self, *names: str) -> Iterator[Callable[[], None]]:
+        """Processes that stand still, as on a host that hangs, until the answer is called or the block ends."""
         pids = [self.pid(name) for name in names]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
+
+        def thaw() -> None:
             for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
+
+        try:
+            yield thaw
+        finally:
+            thaw()
 
     def restart_bot(self, how: signal.Signals = signal.SIGKILL) -> None:
         """End the bot; the supervisor starts it again. Returns when the new one listens."""
@@ -137,6 +147,30 @@ class Theatre:
         ready.unlink()
         os.kill(self.pid("bot"), how)
         wait_for(ready.exists, "the bot to come back", 40)
+
+    @contextmanager
+    def policy(self, edit: Callable[[str], str] = lambda text: text, **values: int) -> Iterator[None]:
+        """Another policy file for a while; everybody reads it afresh."""
+        before = self.policy_file.read_text("utf-8")
+        text = edit(before)
+        for name, value in values.items():
+            text = re.sub(rf"^{name} = .*\n", "", text, flags=re.M)
+            text = text.replace("\nquorum", f"\n{name} = {value}\nquorum", 1)
+        _replace(self.policy_file, text)
+        try:
+            yield
+        finally:
+            _replace(self.policy_file, before)
+
+    @contextmanager
+    def estate(self, edit: Callable[[str], str]) -> Iterator[None]:
+        """Another estate file for a while."""
+        before = self.estate_file.read_text("utf-8")
+        _replace(self.estate_file, edit(before))
+        try:
+            yield
+        finally:
+            _replace(self.estate_file, before)
 
     # --- the record ----------------------------------------------------------------------------------------
 
@@ -167,16 +201,16 @@ class Theatre:
     def open_card(self, words: str = "dc1 power", *, by: str = "URITA", pool: str = "fe1") -> Iterator[Card]:
         """A declaration with its card, ended afterwards, whatever became of it."""
         assert self.open_incident() is None
+        self.begin()
         self.control("london", "plug", up=False)
-        before = self.newest(CHANNEL)
         calls = len(self.changing_calls())
         self.someone(by).type(CHANNEL, f"/lync declare-disaster {pool} {words}".rstrip())
         try:
-            yield self.card(before, calls)
+            yield self.card(calls)
         finally:
             self.end()
 
-    def card(self, after: str, calls: int) -> Card:
+    def card(self, calls: int) -> Card:
         """The card that is asked with now, once it stands in the channel and in Bo's messages."""
 
         def look() -> Card | None:
@@ -265,6 +299,23 @@ class Card:
         self.stage.admin("forge", press=button, user=user, change=change or {}, drop=list(drop), **more)
         return self.stage.answer(told or user, channel, before)
 
+    def again(self, user: str = "UCHEN") -> Card:
+        """Ask again with one tap on this card, and the new card."""
+        self.press(user, "lync.ask_again")
+        return self.stage.card(self.calls)
+
+    def recorded(self, code: str, after: int, limit_s: float = 40.0) -> Record:
+        """The first record with this code after a number, once it is there."""
+
+        def look() -> Record | None:
+            return next((r for r in self.stage.records(self.incident, after) if r.code == code), None)
+
+        return wait_for(look, f"{code} in {self.incident}", limit_s)
+
+    def over(self, *says: str) -> None:
+        """The card in the channel says what became of it, and can no longer be approved with."""
+        wait_for(lambda: all(words in self.shown() for words in says) and not self.asks(), f"a card that says {says}")
+
     def nothing_ran(self) -> None:
         """No server saw a state-changing call since this card was asked with."""
         assert self.stage.changing_calls()[self.calls :] == []
@@ -284,6 +335,13 @@ class Card:
         assert self.asks()
         self.nothing_ran()
         return found[0]
+
+
+def old_button(card: Card) -> dict[str, Any]:
+    """The approving button of a card that shows none any more, as a phone without a line still has it."""
+    request = card.request
+    value = "|".join(("v1", card.incident, str(request.number), request.nonce, request.digest[:16]))
+    return {"actions": [{"action_id": "lync.approve", "value": value}]}
 
 
 def words_of(message: Message) -> str:
@@ -341,7 +399,8 @@ def _child(pid: int, name: str) -> int:
     return pid
 
 
-def written(rehearsal: Rehearsal) -> dict[str, Any]:
-    """What the rehearsal wrote about itself."""
-    found: dict[str, Any] = json.loads((rehearsal.out / "practice.json").read_text("utf-8"))
-    return found
+def _replace(path: Path, text: str) -> None:
+    """Whole or not at all: others read the file at any moment."""
+    new = path.with_suffix(".new")
+    new.write_text(text, "utf-8")
+    new.replace(path)

@@ -1,0 +1,86 @@
+"""Approved, and before a hand begins something changes: no approval is carried into another world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from incident.events import RunRefused
+from tests.attacks.theatre import Card, Theatre, old_button
+from tests.waiting import wait_for
+
+HANDS = ("act1", "act2")
+
+
+@pytest.fixture(scope="module")
+def first(theatre: Theatre) -> Iterator[Card]:
+    """Rita asked; Slack is asked again after one second instead of sixty."""
+    with theatre.policy(recheck_after_s=1), theatre.open_card() as made:
+        yield made
+        made.nothing_ran()
+
+
+@pytest.fixture
+def card(first: Card) -> Card:
+    """An open card of that incident: the one that stands, or one that is asked for again."""
+    stage, request = first.stage, first.state.request
+    assert request is not None
+    if request.state == "void" and first.state.planned and request.digest == first.state.planned.digest:
+        place = next(c for c in request.cards if c.person is None)
+        return Card(stage, first.incident, request.number, place.channel, place.ts, first.calls).again()
+    return stage.card(first.calls)
+
+
+def approve(card: Card, user: str) -> int:
+    """A good approval; the number of the record before it."""
+    head = card.state.seq
+    assert "Your approval counted" in card.press(user)
+    return head
+
+
+def why(card: Card, head: int) -> str:
+    """Why the worker would not begin."""
+    event = card.recorded("RUN003E", head).event
+    assert isinstance(event, RunRefused)
+    return event.why
+
+
+def without_chen(policy: str) -> str:
+    """The policy in which Chen may no longer approve."""
+    before, after = policy.split('id = "chen"')
+    return f'{before}id = "chen"{after.replace("""roles = ["approve", "operate"]""", """roles = ["operate"]""", 1)}'
+
+
+def test_a10_an_account_that_is_deactivated_between_tap_and_start(card: Card) -> None:
+    with card.stage.frozen(*HANDS):
+        head = approve(card, "UBO")
+        with card.stage.changed("UBO", deleted=True):
+            card.recorded("APR016E", head)
+    card.over("VOID", "Bo Lund: the account may no longer act")
+    assert card.request.state == "void"
+    said = card.press("UCHEN", "lync.ask_again", change=old_button(card))
+    assert "This card no longer holds" in said
+    assert [r.why for r in card.stage.refusals(card.incident, head)] == ["APR046E"]
+    card.nothing_ran()
+
+
+def test_a10_a_role_that_is_taken_away_between_tap_and_start(card: Card) -> None:
+    """The bot stands still, so that it is the worker's own policy that finds it."""
+    with card.stage.frozen(*HANDS) as thaw:
+        head = approve(card, "UCHEN")
+        with card.stage.frozen("bot"), card.stage.policy(without_chen):
+            thaw()
+            assert why(card, head) in ("RUN024E", "RUN025E")
+    card.over("VOID")
+    card.nothing_ran()
+
+
+def test_a14_the_lost_site_answers_between_tap_and_start(card: Card) -> None:
+    with card.stage.frozen(*HANDS):
+        head = approve(card, "UBO")
+        card.stage.control("london", "plug", up=True)
+        wait_for(lambda: card.stage.control("leeds", "state")["partner_alive"], "London to answer")
+    assert why(card, head) == "RUN026E"
+    card.over("VOID", "No longer so")
+    card.nothing_ran()
