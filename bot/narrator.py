@@ -62,6 +62,7 @@ class Narrator:
         self._tales: dict[str, Tale] = {}
         self._spots: dict[str, Spot] = {}
         self._notices: dict[str, dict[str, str]] = {}
+        self._told: set[str] = set()
         self._boards_at = 0.0
         self._lock = threading.RLock()
         self._stopping = threading.Event()
@@ -129,7 +130,7 @@ class Narrator:
         for listed in self.desk.journal.incidents():
             if listed.open:
                 self.catch_up(listed.incident)
-            elif self.notes.get(bookname(listed.incident), "told") is None:
+            elif not self.told(listed.incident):
                 state = self.desk.state(listed.incident)
                 if state.closed_at and self._clock() - state.closed_at < RECENT:
                     self.catch_up(listed.incident)
@@ -142,7 +143,7 @@ class Narrator:
         with self._lock:
             tale = self._tales.get(incident)
             if tale is None:
-                if self.notes.get(bookname(incident), "told") is not None:
+                if self.told(incident):
                     return
                 tale = Tale(self.reader, self.notices_of)
             spot = self._spot(incident, tale)
@@ -258,6 +259,12 @@ class Narrator:
                 if tale.state is not None and not tale.state.closed:
                     self._refresh(incident, tale, boards_only=True)
 
+    def told(self, incident: str) -> bool:
+        """True for a closed incident whose every post stands."""
+        if incident not in self._told and self.notes.get(bookname(incident), "told") is not None:
+            self._told.add(incident)
+        return incident in self._told
+
     def _finished(self, incident: str) -> None:
         """A closed incident whose posts all stand needs nothing more."""
         with self._lock:
@@ -265,6 +272,7 @@ class Narrator:
             if tale is None or self.outbox.waiting(book) or self.outbox.dirty(book):
                 return
             self.notes.put(book, "told", str(tale.seq))
+            self._told.add(incident)
             self._tales.pop(incident, None)
             self.outbox.forget(book)
 

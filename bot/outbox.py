@@ -120,7 +120,7 @@ class Outbox:
     _busy: set[str] = field(default_factory=set)
     _known: set[tuple[str, str]] = field(default_factory=set)
     _live: dict[tuple[str, str], _Live] = field(default_factory=dict)
-    _blocked: dict[str, float] = field(default_factory=dict)
+    _edits_from: float = 0.0
     _tokens: dict[str, tuple[float, float]] = field(default_factory=dict)
     _numbers: Any = field(default_factory=lambda: itertools.count())
     _wake: threading.Condition = field(default_factory=threading.Condition)
@@ -226,14 +226,13 @@ class Outbox:
         """The most urgent thing that can be sent now, marked as being in hand. Called with the lock."""
         now = time.monotonic()
         best: Item | None = None
-        if self._blocked.get("chat.postMessage", 0) <= now:
-            for item in self._items:
-                if item.channel in self._busy or item.not_before > now or not self._room(item, now):
-                    continue
-                if item.thread is not None and not item.thread():
-                    continue
-                if best is None or (item.priority, item.number) < (best.priority, best.number):
-                    best = item
+        for item in self._items:
+            if item.channel in self._busy or item.not_before > now or not self._room(item, now):
+                continue
+            if item.thread is not None and not item.thread():
+                continue
+            if best is None or (item.priority, item.number) < (best.priority, best.number):
+                best = item
         edit = self._next_edit(now)
         if edit is not None and (best is None or self._live[edit].priority < best.priority):
             live = self._live[edit]
@@ -253,7 +252,7 @@ class Outbox:
         return lambda: self._post(batch)
 
     def _next_edit(self, now: float) -> tuple[str, str] | None:
-        if self._blocked.get("chat.update", 0) > now:
+        if self._edits_from > now:
             return None
         boards = sum(1 for (_, key), live in self._live.items() if ":board:" in key and live.priority == STATE)
         gap = max(EDIT_GAP_S, 1.3 * boards)
@@ -442,7 +441,7 @@ class Outbox:
         error = str(bad.response.get("error", ""))
         if bad.response.status_code == 429 or error == "ratelimited":
             wait = float(bad.response.headers.get("Retry-After", 1))
-            self._blocked["chat.update"] = time.monotonic() + wait
+            self._edits_from = time.monotonic() + wait
             live.dirty = True
             return
         if bad.response.status_code >= 500 or error in _WRONG_TOKEN:

@@ -249,15 +249,17 @@ class Watch:
         if state.phase != "asking" or request is None or request.votes:
             return
         rounds = int((now - request.at).total_seconds() // policy.remind_every_s)
-        if rounds < 1 or (request.level == "red" and not request.still_disaster):
+        if rounds < 1:
             return
-        number = request.number
+        number, asker = request.number, policy.person(request.asker)
+        insisted = request.level != "red" or request.still_disaster
 
         def draw(current: Incident, at: datetime) -> Post | None:
             live = next((r for r in current.requests if r.number == number and r.state == "open"), None)
             return card.reminder(current, live, at, self.narrator.reader) if live and not live.votes else None
 
-        for person in self.narrator.reader.approvers(request.asker):
+        # Under red nobody can approve before the asker has spoken: then it is the asker who is woken.
+        for person in self.narrator.reader.approvers(request.asker) if insisted else (asker,) if asker else ():
             key = f"{request.seq}:remind:{rounds}:{person.id}"
             self.narrator.say(state.id, key, draw, person=person.id, priority=APPROVAL)
 
@@ -269,7 +271,7 @@ class Watch:
                 if not self.narrator.narrating:
                     continue
                 for listed in self.desk.journal.incidents():
-                    if listed.open or self.narrator.notes.get(bookname(listed.incident), "told") is None:
+                    if listed.open or not self.narrator.told(listed.incident):
                         self.errands(self.desk.state(listed.incident))
                 self._look_at_people()
             except JournalError as bad:

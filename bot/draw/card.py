@@ -294,6 +294,8 @@ def short_outcome(state: Incident, request: Request, reader: Reader) -> Post:
 def reminder(state: Incident, request: Request, now: datetime, reader: Reader) -> Post:
     """The DM that comes every minute until somebody acts."""
     left = span((request.expires - now).total_seconds())
+    if request.level == "red" and not request.still_disaster:
+        return _insist(state, request, left, reader)
     push = (
         f"STILL WAITING: approve or decline {story.way(state)}, {thousands(state.declared.users)} users. "
         f"RTO {story.rto(state, now)}, card expires in {left}. The card is above in this conversation."
@@ -301,3 +303,11 @@ def reminder(state: Incident, request: Request, now: datetime, reader: Reader) -
     body = (Bold(f"⏰ Still waiting · {story.way(state)}"), f"RTO {story.rto(state, now)}",
             f"The card above expires in {left}.", "The first valid tap wins.")  # fmt: skip
     return post("reminder", push, [lines(*body)])
+
+
+def _insist(state: Incident, request: Request, left: str, reader: Reader) -> Post:
+    """For the asker: under red nobody can approve before they have spoken."""
+    said = f"Nobody can approve {story.way(state)} before {reader.name(request.asker)} presses “Still a disaster”."
+    ends = f"The card expires in {left}."
+    body = (Bold("⏰ Your word is needed"), said, red_line(state), ends)
+    return post("reminder", f"YOUR WORD IS NEEDED: {said} {red_line(state)} {ends}", [lines(*body)])

@@ -100,6 +100,9 @@ class Stage:
         self.world = world.World(own=own)
         self.outside = outside or Outside()
         self._stopping = threading.Event()
+        self.working = threading.Event()
+        """Cleared: the workers hear no bell."""
+        self.working.set()
         self._hands = threading.Thread(target=self._work, daemon=True)
         self._hands.start()
         self.bot: Bot | None = None
@@ -113,7 +116,7 @@ class Stage:
         made = House(
             desk=desk, doorbell=self.world.bell, notes=FileNotes(self.folder / "notes.json"),
             estate=self.world.own.estate,
-            seeds=Seeds(self.folder / "seeds"), slack=self.slack.settings, waits=Waits(0.3, 1.0, 2.0), practice=True,
+            seeds=Seeds(self.folder / "seeds"), slack=self.slack.settings, waits=Waits(0.3, 1.0, 0.5), practice=True,
             host="bot-leeds", outside=self.outside,
         )  # fmt: skip
         return replace(made, **more)
@@ -141,7 +144,7 @@ class Stage:
         done = 0
         while not self._stopping.wait(0.02):
             rung = self.world.bell.rung
-            while done < len(rung):
+            while done < len(rung) and self.working.is_set():
                 job, args = rung[done]
                 done += 1
                 tools = self.world.tools(world.ACT2)
