@@ -12,13 +12,13 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from bot import mail, pager
-from bot.draw import card
+from bot.draw import card, untrusted
 from bot.draw.post import Bold, Post, lines, post
 from bot.identity import Accounts
 from bot.narrator import Narrator
@@ -37,6 +37,8 @@ LOOK_LOST_S: Final = 30.0
 """A look that has not ended after so long is rung for again."""
 CARD_AGE_S: Final = 20.0
 """How often an open card is redrawn with the time of the last look: all edits share 50 a minute."""
+LOOKING: Final = ("looking", "asking", "hard_stopped")
+"""Phases in which the estate is looked at for the incident, again and again."""
 PEOPLE_EVERY: Final = timedelta(hours=12)
 LEAST_APPROVERS: Final = 3
 
@@ -48,6 +50,7 @@ class Waits:
     reconcile_s: float = 3.0
     relook_s: float = 10.0
     free_hand_s: float = 5.0
+    sample_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Watch:
     """The store's clock minus this host's."""
     _kept: dict[str, _Kept] = field(default_factory=dict)
     _people_at: datetime | None = None
+    _sampled_at: float = float("-inf")
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -121,8 +125,10 @@ class Watch:
                 if time.monotonic() - rounded >= self.waits.reconcile_s:
                     rounded = time.monotonic()
                     self.clock_off_s = self.desk.journal.clock_offset_ms() / 1000
-                    for state in self.desk.open_incidents():
+                    states = self.desk.open_incidents()
+                    for state in states:
                         self.consider(state)
+                    self._sample(states)
                 for bell in self.desk.journal.bells(after, min(0.5, self.waits.reconcile_s)):
                     after = bell.id
                     if bell.incident != REGISTER:
@@ -175,7 +181,7 @@ class Watch:
 
     def _look(self, state: Incident, kept: _Kept) -> None:
         """Before the card, and again and again while it is open: the next look begins some seconds after the last."""
-        if state.phase not in ("looking", "asking", "hard_stopped"):
+        if state.phase not in LOOKING:
             return
         now = time.monotonic()
         answer = self.doorbell.wait_answer(f"look-{state.id}", 0.02)
@@ -263,6 +269,13 @@ class Watch:
             key = f"{request.seq}:remind:{rounds}:{person.id}"
             self.narrator.say(state.id, key, draw, person=person.id, priority=APPROVAL)
 
+    def _sample(self, states: Iterable[Incident]) -> None:
+        """Ring for a sample of every pair's backup, unless the look workers have an incident to look for."""
+        now = time.monotonic()
+        if now - self._sampled_at >= self.waits.sample_s and not any(s.phase in LOOKING for s in states):
+            self._sampled_at = now
+            self.doorbell.ring_sample()
+
     # --- errands: what may take long ----------------------------------------------------------------------
 
     def _errands(self) -> None:
@@ -274,6 +287,7 @@ class Watch:
                     if listed.open or not self.narrator.told(listed.incident):
                         self.errands(self.desk.state(listed.incident))
                 self._look_at_people()
+                self._tell_denied()
             except JournalError as bad:
                 log.warning("Errands wait: %s", bad)
             except Exception:
@@ -375,6 +389,17 @@ class Watch:
                         "second person.")  # fmt: skip
         return said
 
+    def _tell_denied(self) -> None:
+        """Samples that a host turns away: said once for each host, and again when it begins anew."""
+        samples = self.doorbell.kept_samples().get("samples")
+        denied = samples.get("denied") if isinstance(samples, dict) else None
+        for host, one in denied.items() if isinstance(denied, dict) else ():
+            since = str(one.get("since", "")) if isinstance(one, dict) else ""
+            said = f"{untrusted.line(str(host), 100)} turns the account of the workers away; it would do so in a " \
+                   "failover, too. It is asked less and less often, so that Windows does not lock the account. Look " \
+                   "whether the password is right and the account may use WinRM there."  # fmt: skip
+            self._warn_home(f"denied:{host}:{since}", [said], "The backup of a pair cannot be sampled")
+
     def _register(self, event: PeopleLooked) -> None:
         for _ in range(20):
             try:
@@ -383,8 +408,8 @@ class Watch:
             except Moved:
                 continue
 
-    def _warn_home(self, key: str, said: list[str]) -> None:
+    def _warn_home(self, key: str, said: list[str], about: str = "People in the policy") -> None:
         home = self.desk.rules.policy.home_channel
-        made = post("people", "People in the policy: " + " ".join(said), [lines(Bold("People in the policy"), *said)])
+        made = post("people", f"{about}: " + " ".join(said), [lines(Bold(about), *said)])
         drawn = self.narrator.reader.finish(made)
         self.narrator.outbox.want(Item(bookname(REGISTER), key, home, STATE, lambda: drawn))

@@ -22,6 +22,7 @@ from typing import Any
 import click
 
 from cli.supervise import DidNotStart, Part, Supervisor
+from incident.doorbell import RqDoorbell
 from incident.keys import WriterKind, init_key
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
@@ -139,6 +140,12 @@ class _Stage:
             )
         self.supervisor.start(*parts)
 
+    def first_sample(self, limit_s: float = 12.0) -> None:
+        """Wait until the pairs were asked once, so that a plug pulled at once finds a sample; not for ever."""
+        bell, ends = RqDoorbell(self.env["LYNC_DR_REDIS_URL"]), time.monotonic() + limit_s
+        while not bell.kept_samples() and time.monotonic() < ends:
+            threading.Event().wait(0.05)
+
 
 @contextmanager
 def rehearse(
@@ -152,6 +159,7 @@ def rehearse(
         stage = _Stage(supervisor, out, settings)
         slack = stage.world(durations)
         stage.product(slack)
+        stage.first_sample()
         estate = json.loads((out / "estate" / "estate.json").read_text("utf-8"))
         controls = {name: member["control"] for name, member in estate.items()}
         ours = {name: value for name, value in stage.env.items() if os.environ.get(name) != value}

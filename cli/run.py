@@ -55,7 +55,7 @@ def bot(name: str, ready: Path | None) -> None:
             api_url=settings.slack_api_url,
             http_listen=settings.http_listen,
         ),
-        waits=Waits(settings.reconcile_s, settings.relook_s, settings.free_hand_s),
+        waits=Waits(settings.reconcile_s, settings.relook_s, settings.free_hand_s, settings.sample_s),
         outside=Outside(
             pager_url=settings.secret(policy.pager.url).reveal() if policy.pager else None,
             mail_login=mail_login,

@@ -49,6 +49,8 @@ class Settings:
     """LYNC_DR_BOARD_S: how often a running board is redrawn without news."""
     scan_s: int = 5
     """LYNC_DR_SCAN_S: how often heads are scanned in case a bell was lost."""
+    sample_s: int = 60
+    """LYNC_DR_SAMPLE_S: how often every pair is asked how its backup is, while no incident looks."""
     free_hand_s: int = 5
     """LYNC_DR_FREE_HAND_S: after so long without a worker the board says "no free hand"."""
     approval_expiry_s: int | None = None

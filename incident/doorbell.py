@@ -5,7 +5,8 @@ reconciler rings again), doubled (the journal decides) or forged (the worker bel
 no retry, no callbacks, no dependencies, no results kept, JSON instead of pickle, and a job id that makes the
 same ring within five seconds one ring. RQ allows letters, digits, ``_`` and ``-`` in a job id.
 
-Beside it, the short-lived answers to looks that belong to no incident (``plan``, ``status``).
+Beside it, the short-lived answers to looks that belong to no incident (``plan``, ``status``), and what is sampled
+while all is well, so that it is still known when a site is lost.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ SURVEY: Final = "workers.jobs.survey"
 """survey(incident): look at the estate for this incident. Queue look."""
 LOOK_NOW: Final = "workers.jobs.look_now"
 """look_now(key, question): look without an incident, and post the answer under the key. Queue look."""
-ALLOWED_JOBS: Final = frozenset({ADVANCE, SURVEY, LOOK_NOW})
+SAMPLE: Final = "workers.jobs.sample"
+"""sample(): ask every paired pool how its backup is, and keep what was good. Queue look."""
+ALLOWED_JOBS: Final = frozenset({ADVANCE, SURVEY, LOOK_NOW, SAMPLE})
 
 RING_EVERY_S: Final = 5
 """Rings for the same incident at the same head within this time are one ring."""
@@ -44,6 +47,7 @@ JOB_LIMIT_S: Final = 6 * 3600
 """The longest `advance` may run before RQ ends it; steps have limits of their own, far shorter."""
 FAILED_KEPT_S: Final = 60
 ANSWER_KEPT_S: Final = 120
+SAMPLES_KEPT_S: Final = 24 * 3600
 
 
 class Doorbell(Protocol):
@@ -61,6 +65,18 @@ class Doorbell(Protocol):
         """Asks for a look that belongs to no incident; the answer comes to `wait_answer(key)`."""
         ...
 
+    def ring_sample(self) -> bool:
+        """Asks for a sample of every pair's backup. False: it rang already just now."""
+        ...
+
+    def keep_samples(self, samples: Mapping[str, Any]) -> None:
+        """Keeps what was sampled, for a day, in place of what was kept before."""
+        ...
+
+    def kept_samples(self) -> Mapping[str, Any]:
+        """What was sampled last; empty where nothing is kept, or nothing readable."""
+        ...
+
     def post_answer(self, key: str, answer: Mapping[str, Any]) -> None:
         """Leaves an answer for whoever waits under this key. It is kept two minutes and given once."""
         ...
@@ -73,6 +89,15 @@ class Doorbell(Protocol):
 def job_id(incident: str, head: str, unix_s: float) -> str:
     """The id that makes repeated rings one: incident, head, and the time in steps of five seconds."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", f"{incident}-{head}-{int(unix_s) // RING_EVERY_S}")
+
+
+def _object(text: str | bytes | None) -> Mapping[str, Any]:
+    """A JSON object, or nothing: what lies in the store may have been written by anybody."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def connect_rq(url: str) -> redis.Redis:
@@ -131,6 +156,25 @@ class RqDoorbell:
         """See `Doorbell`."""
         self._ring("look", LOOK_NOW, (key, dict(question)), job_id("now", key, self._now_s()))
 
+    def ring_sample(self) -> bool:
+        """See `Doorbell`."""
+        return self._ring("look", SAMPLE, (), job_id("sample", "all", self._now_s()))
+
+    def keep_samples(self, samples: Mapping[str, Any]) -> None:
+        """See `Doorbell`."""
+        try:
+            self._client.set(f"{self._prefix}samples", json.dumps(samples), ex=SAMPLES_KEPT_S)
+        except RedisError as bad:
+            raise Unreachable(trouble(bad, self._where)) from None
+
+    def kept_samples(self) -> Mapping[str, Any]:
+        """See `Doorbell`."""
+        try:
+            found: Any = self._client.get(f"{self._prefix}samples")
+        except RedisError as bad:
+            raise Unreachable(trouble(bad, self._where)) from None
+        return _object(found)
+
     def post_answer(self, key: str, answer: Mapping[str, Any]) -> None:
         """See `Doorbell`."""
         name = f"{self._prefix}answer:{key}"
@@ -181,6 +225,7 @@ class MemoryDoorbell:
         self._now_s = now_s
         self._ids: set[str] = set()
         self._answers: dict[str, Mapping[str, Any]] = {}
+        self._samples = ""
         self._changed = threading.Condition()
         self.rung: list[tuple[str, tuple[Any, ...]]] = []
         """(job, arguments) of every ring that was not the same as one before."""
@@ -196,6 +241,18 @@ class MemoryDoorbell:
     def ring_look_now(self, key: str, question: Mapping[str, Any]) -> None:
         """See `Doorbell`."""
         self._ring(LOOK_NOW, (key, dict(question)), job_id("now", key, self._now_s()))
+
+    def ring_sample(self) -> bool:
+        """See `Doorbell`."""
+        return self._ring(SAMPLE, (), job_id("sample", "all", self._now_s()))
+
+    def keep_samples(self, samples: Mapping[str, Any]) -> None:
+        """See `Doorbell`."""
+        self._samples = json.dumps(samples)
+
+    def kept_samples(self) -> Mapping[str, Any]:
+        """See `Doorbell`."""
+        return _object(self._samples)
 
     def post_answer(self, key: str, answer: Mapping[str, Any]) -> None:
         """See `Doorbell`."""

@@ -195,6 +195,8 @@ class Surveyed(Event):
     ended: datetime
     digests: ConfigDigests
     host: str
+    outage_from: datetime | None = None
+    """T0 as kept samples propose it; a person's word goes before it."""
 
 
 class Planned(Event):

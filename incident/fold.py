@@ -117,7 +117,7 @@ def _joined(state: Incident, event: ev.Joined, record: Folded) -> Incident:
 
 
 def _outage_set(state: Incident, event: ev.OutageSet, record: Folded) -> Incident:
-    return replace(state, clocks=replace(state.clocks, t0=event.since, t0_by=_name(event)))
+    return replace(state, clocks=replace(state.clocks, t0=event.since, t0_by=_name(event), t0_proposed=False))
 
 
 def _noted(state: Incident, event: ev.Noted, record: Folded) -> Incident:
@@ -152,7 +152,10 @@ def _settled(state: Incident, event: ev.FollowUpSettled, record: Folded) -> Inci
 
 
 def _surveyed(state: Incident, event: ev.Surveyed, record: Folded) -> Incident:
-    return replace(state, survey=event, surveys=state.surveys + 1)
+    clocks, began = state.clocks, event.outage_from
+    if began is not None and clocks.t0 is None and clocks.t1 is not None and began <= clocks.t1:
+        clocks = replace(clocks, t0=began, t0_proposed=True)
+    return replace(state, survey=event, surveys=state.surveys + 1, clocks=clocks)
 
 
 def _planned(state: Incident, event: ev.Planned, record: Folded) -> Incident:

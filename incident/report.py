@@ -127,7 +127,7 @@ def clock_rows(state: Incident, zone: str) -> list[tuple[str, str, str]]:
     def span(seconds: int | None) -> str:
         return "not measured" if seconds is None else minutes(seconds)
 
-    said = f", as {clocks.t0_by} said" if clocks.t0_by else ""
+    said = f", as {clocks.t0_by} said" if clocks.t0_by else ", proposed from samples" if clocks.t0_proposed else ""
     proof = "proven automatically" if state.proven else f"confirmed by {state.confirmed_by or 'nobody yet'}"
     target = minutes(figure.rto_target_s)
     return [

@@ -161,6 +161,7 @@ class Clocks:
 
     t0: datetime | None = None
     t0_by: str = ""
+    """Who said so; empty for a proposal from samples."""
     t1: datetime | None = None
     t2: datetime | None = None
     t3: datetime | None = None
@@ -168,6 +169,8 @@ class Clocks:
     t5: datetime | None = None
     pool_verified: datetime | None = None
     """`PoolState` read back after the pool failover: the end of Microsoft's own interval."""
+    t0_proposed: bool = False
+    """T0 is what samples propose; nobody has said or confirmed it."""
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,8 @@ class PortLook(Frozen):
 
 
 class SampleLook(Frozen):
-    """When the backup of ``pool`` was last seen good, from the samples this installation keeps. No server is asked."""
+    """When the backup of ``pool`` was last seen good, and when the pool last answered at all, from the samples this
+    installation keeps. No server is asked."""
 
     kind: Literal["sample"] = "sample"
     pool: str
@@ -214,18 +215,22 @@ class PortAnswer(Frozen):
 
 
 class SampleAnswer(Frozen):
-    """The last time the backup was seen good (RFC 3339, UTC)."""
+    """The last time the backup was seen good, and the last time the pool was seen to answer (RFC 3339, UTC); None
+    where no sample says so."""
 
     kind: Literal["sample"] = "sample"
     at: str
-    good_at: str
+    good_at: str | None = None
+    last_answer: str | None = None
 
 
 class NoAnswer(Frozen):
-    """The look did not come back in its time, or could not be asked; ``reason`` is a sentence part."""
+    """The look did not come back in its time, or could not be asked; ``reason`` is a sentence part. ``denied``: the
+    host turned our account away, which it counts as a failed logon."""
 
     kind: Literal["none"] = "none"
     reason: str
+    denied: StrictBool = False
 
 
 Answer = Annotated[CallAnswer | DnsAnswer | PortAnswer | SampleAnswer | NoAnswer, Field(discriminator="kind")]
@@ -301,7 +306,7 @@ def looks(estate: Estate, pool: str) -> tuple[AnyLook, ...]:
         PortLook(host=named.front_end, feeds=(f"answers.{named.name}.{HERE}",)),
         PortLook(host=host, feeds=(f"answers.{partner.name}.{HERE}",)),
         *(PortLook(host=s.fqdn, feeds=(f"answers.{s.name}.{HERE}",)) for s in estate.dns_server),
-        SampleLook(pool=named.name, feeds=(f"backup_good_at.{named.name}",)),
+        SampleLook(pool=named.name, feeds=(f"backup_good_at.{named.name}", f"last_answer.{named.name}")),
         scp_look(host),
         registrar_look(host, (named.name, partner.name), local=True),
         CallLook(
@@ -424,7 +429,9 @@ def _facts_of(estate: Estate, look: AnyLook, answer: AnyAnswer) -> dict[str, Kno
         alive = answer.how in ("accepted", "refused")
         return {look.feeds[0]: known(alive, answer.at, f"TCP to {look.host}, {answer.how}")}
     if isinstance(look, SampleLook) and isinstance(answer, SampleAnswer):
-        return {look.feeds[0]: known(answer.good_at, answer.at, "samples kept by this installation")}
+        source, told = "samples kept by this installation", (answer.good_at, answer.last_answer)
+        none = unknown("no sample kept by this installation says so")
+        return {n: none if v is None else known(v, v, source) for n, v in zip(look.feeds, told, strict=False)}
     return {name: unknown("the answer was of another kind than the question") for name in look.feeds}
 
 
@@ -605,6 +612,7 @@ _TITLES = (
     (r"services_cms\.(.+)", "CMS services not running on {0}"),
     (r"backup\.(.+)", "backup status of {0}"),
     (r"backup_good_at\.(.+)", "the last good backup of {0}"),
+    (r"last_answer\.(.+)", "the last answer of {0} to a sample"),
     (r"edge\.(.+)", "next hop of {0}"),
     (r"dns\.(.+)\.([^.]+)", "{0} on {1}"),
     (r"dns_ttl\.(.+)\.([^.]+)", "TTL of {0} on {1}"),

@@ -1,4 +1,4 @@
-"""What a bell can ask for, and nothing else: `advance`, `survey`, `look_now`.
+"""What a bell can ask for, and nothing else: `advance`, `survey`, `look_now`, `sample`.
 
 A job carries an incident's name or a question, never an order. These functions run in a process forked for one job;
 its root has put the workbench here before.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from incident.journal import JournalError
+from workers import samples as sampling
 from workers import survey as looking
 from workers.advance import advance as carry_on
 from workers.tools import Tools
@@ -78,6 +79,17 @@ def look_now(key: str, question: Mapping[str, Any]) -> None:
     tools = _tools()
     try:
         looking.look_now(key, dict(question), tools)
+    except JournalError as away:
+        _log.warning("%s", away)
+    finally:
+        tools.rest()
+
+
+def sample() -> None:
+    """Asks every pair how its backup is. The bot rings for it while no incident looks."""
+    tools = _tools()
+    try:
+        sampling.sample(tools)
     except JournalError as away:
         _log.warning("%s", away)
     finally:

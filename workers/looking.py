@@ -11,7 +11,7 @@ import errno
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -30,7 +30,7 @@ from playbooks.facts import (
     batches,
 )
 from workers.remote.dns import Answered, Question, ask
-from workers.remote.door import Answer, Deadline, Done, RedText, Remote, RunId
+from workers.remote.door import Answer, Deadline, Done, RedText, Refused, Remote, RunId
 
 Answers = Mapping[str, AnyAnswer]
 """Look id -> what came back."""
@@ -58,8 +58,8 @@ class Looker:
     """How long one DNS question may take, UDP and TCP together, in seconds."""
     port_s: float = 3.0
     """How long a door may be silent before it counts as silent, in seconds."""
-    samples: Mapping[str, str] = field(default_factory=dict)
-    """Pool -> when its backup was last seen good (RFC 3339), as far as this installation keeps samples."""
+    samples: Callable[[], Mapping[str, SampleAnswer]] = dict
+    """What samples say of each pool, as far as this installation keeps them; asked once a look that wants it."""
 
     def look(self, looks: Iterable[AnyLook], budget_s: float, run: RunId) -> Answers:
         """The answers to `looks`, after `budget_s` seconds at the latest; a late one is missing from the answers."""
@@ -77,7 +77,7 @@ class Looker:
             elif isinstance(one, PortLook):
                 work.append((1, _job(self._ask_port, board, one, deadline)))
             elif isinstance(one, SampleLook):
-                board.put(one.id, self._sample(one))
+                work.append((1, _job(self._ask_samples, board, one)))
         threads = [threading.Thread(target=do, daemon=True, name="look") for _, do in work]
         for thread in threads:
             thread.start()
@@ -129,11 +129,11 @@ class Looker:
                 return PortAnswer(at=utc_text(), how="unreachable")
             return NoAnswer(reason=f"{look.host} could not be tried ({_why(trouble)})")
 
-    def _sample(self, look: SampleLook) -> SampleAnswer | NoAnswer:
-        good = self.samples.get(look.pool)
-        if good is None:
-            return NoAnswer(reason=f"this installation has kept no backup sample of {look.pool}")
-        return SampleAnswer(at=utc_text(), good_at=good)
+    # --- samples --------------------------------------------------------------------------------------------
+
+    def _ask_samples(self, board: _Board, look: SampleLook) -> None:
+        none = NoAnswer(reason=f"this installation has kept no backup sample of {look.pool}")
+        board.put(look.id, self.samples().get(look.pool, none))
 
 
 class _Board:
@@ -165,7 +165,8 @@ def call_answer(answer: Answer) -> CallAnswer | NoAnswer:
         rows = tuple({k: list(v) if isinstance(v, tuple) else v for k, v in row.items()} for row in answer.rows)
         errors = tuple(f"{red.message} {red.fqid}".strip() for red in answer.red)
         return CallAnswer(at=utc_text(), rows=rows, errors=errors, count=answer.count)
-    return NoAnswer(reason=_part(answer.sentence))
+    denied = isinstance(answer, Refused) and answer.reason == "credentials"
+    return NoAnswer(reason=_part(answer.sentence), denied=denied)
 
 
 def _part(sentence: str) -> str:

@@ -28,7 +28,7 @@ from config.endpoints import Endpoints
 from config.load import ConfigError, Configuration, load_all, load_settings
 from config.settings import Settings
 from incident.desk import Desk
-from incident.doorbell import ADVANCE, LOOK_NOW, SURVEY, RqDoorbell, connect_rq
+from incident.doorbell import ADVANCE, LOOK_NOW, SAMPLE, SURVEY, RqDoorbell, connect_rq
 from incident.journals.opening import open_journal
 from incident.keys import load_keys, load_writer
 from incident.policy import Rules
@@ -41,6 +41,7 @@ from workers.output import Blobs
 from workers.redact import Redactor
 from workers.remote import winrm_remote
 from workers.remote.winrm_remote import WinRmRemote
+from workers.samples import sampled
 from workers.tools import Tools
 
 Bell = Literal["look", "act"]
@@ -48,7 +49,7 @@ Bell = Literal["look", "act"]
 
 JOBS: Final[Mapping[Bell, Mapping[str, Callable[..., object]]]] = {
     "act": {ADVANCE: jobs.advance},
-    "look": {SURVEY: jobs.survey, LOOK_NOW: jobs.look_now},
+    "look": {SURVEY: jobs.survey, LOOK_NOW: jobs.look_now, SAMPLE: jobs.sample},
 }
 """All that each kind of worker does."""
 WORKER_TTL_S: Final = 20
@@ -149,14 +150,21 @@ class Root:
         secret = _passwords(settings, config.endpoints)
         redactor = Redactor(secret.values())
         remote = WinRmRemote(_endpoints(settings, config.endpoints), redactor)
-        survey = config.estate.survey
+        survey, bell = config.estate.survey, RqDoorbell(settings.store_url)
+        looker = Looker(
+            remote,
+            config.endpoints,
+            dns_s=float(survey.dns_s),
+            port_s=float(survey.port_s),
+            samples=lambda: sampled(bell, keys),
+        )
         return Tools(
             name=self._name,
             host=socket.gethostname(),
             desk=Desk(journal, rules, lambda: datetime.now(UTC)),
-            bell=RqDoorbell(settings.store_url),
+            bell=bell,
             remote=remote,
-            looker=Looker(remote, config.endpoints, dns_s=float(survey.dns_s), port_s=float(survey.port_s)),
+            looker=looker,
             own=config,
             redactor=redactor,
             blobs=Blobs(settings.state),

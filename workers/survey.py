@@ -16,7 +16,7 @@ from incident.commands import RecordSurvey
 from incident.events import Event, HardStopped, Planned, Surveyed
 from incident.journal import JournalError
 from incident.state import Incident
-from playbooks.facts import Facts, looks, read_facts, title
+from playbooks.facts import HERE, Facts, looks, read_facts, title
 from playbooks.plan import HardStop, Plan, as_markdown, broken, code, difference, digest, words
 from playbooks.registry import plan_for
 from workers.fresh import leave_note
@@ -81,6 +81,7 @@ def _news(tools: Tools, state: Incident, looked: Looked) -> tuple[Event, ...]:
         ended=looked.ended,
         digests=tools.own.digests(pool),
         host=tools.host,
+        outage_from=outage_from(looked.facts, pool),
     )
     if isinstance(made, HardStop):
         stop = _hard_stopped(made)
@@ -144,6 +145,16 @@ def rpo_s(looked: Looked, pool: str) -> int | None:
     except ValueError:
         return None
     return max(0, int((looked.ended - at.astimezone(UTC)).total_seconds()))
+
+
+def outage_from(facts: Facts, pool: str) -> datetime | None:
+    """When the outage began, as samples propose it: at the last answer of a pool that answers nobody now."""
+    if facts.value(f"answers.{pool}.{HERE}") is not False:
+        return None
+    if any(facts.value(fact) is True for fact in facts if fact.startswith(f"answers.{pool}.")):
+        return None
+    last = facts.text(f"last_answer.{pool}")
+    return datetime.fromisoformat(last).astimezone(UTC) if last else None
 
 
 def look_now(key: str, question: dict[str, Any], tools: Tools) -> None:

@@ -45,7 +45,8 @@ def _clock_lines(state: Incident, now: datetime, reader: Reader) -> list[Line]:
     if state.clocks.t5:
         found.append(f"Service proven {reader.clock(state.clocks.t5)}")
     if state.clocks.t0:
-        found.append(f"Outage began {reader.clock(state.clocks.t0)}")
+        proposed = " or soon after (proposed)" if state.clocks.t0_proposed else ""
+        found.append(f"Outage began {reader.clock(state.clocks.t0)}{proposed}")
     return found
 
 

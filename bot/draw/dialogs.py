@@ -100,7 +100,8 @@ def ruling(state: Incident, step: str, verdict: Verdict, meta: str) -> Json:
 
 def outage(state: Incident, meta: str, reader: Reader) -> Json:
     """T0, as a clock time."""
-    now = f"Set to {reader.clock(state.clocks.t0)} now." if state.clocks.t0 else "Not said yet."
+    proposed = ", as the last sample of the pool proposes" if state.clocks.t0_proposed else ""
+    now = f"Set to {reader.clock(state.clocks.t0)} now{proposed}." if state.clocks.t0 else "Not said yet."
     blocks = [
         lines(Bold(story.way(state)), now),
         field("at", f"Outage began at (hh:mm, {reader.zone})", "For example 03:02.", most=12),

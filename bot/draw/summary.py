@@ -66,7 +66,8 @@ def _clocks(state: Incident, reader: Reader) -> list[Line]:
         found.append(f"(T1 {reader.clock(c.t1)} → {'T5' if c.t5 else 'closed'} {reader.clock(end)} {reader.zone})")
         found += [line] if (line := figures(state, end).line()) else []
     if c.t0 and end:
-        found.append(f"Outage {span((end - c.t0).total_seconds())} (from {reader.clock(c.t0)})")
+        proposed = ", proposed" if c.t0_proposed else ""
+        found.append(f"Outage {span((end - c.t0).total_seconds())} (from {reader.clock(c.t0)}{proposed})")
     if c.t3 and c.pool_verified:
         found.append(f"Comparable with Microsoft: {span((c.pool_verified - c.t3).total_seconds())} (T3 → PoolState)")
     found.append(_proof(state))
@@ -97,7 +98,9 @@ def _proof(state: Incident) -> str:
 def _old_dns(state: Incident) -> datetime | None:
     """When the last cache of an old answer has run out: the end of the DNS steps plus the longest TTL seen."""
     ended = [s.ended_at for s in state.steps if s.id.startswith("dns.") and s.ended_at and s.attempts]
-    ttls = [story.fact_value(state, f) for f in (state.survey.facts if state.survey else {}) if f.startswith("ttl.")]
+    ttls = [
+        story.fact_value(state, f) for f in (state.survey.facts if state.survey else {}) if f.startswith("dns_ttl.")
+    ]
     whole = [t for t in ttls if isinstance(t, int) and not isinstance(t, bool)]
     return max(ended) + timedelta(seconds=max(whole)) if ended and whole else None
 

@@ -39,6 +39,15 @@ def test_an_answer_is_given_once_to_who_waits(bell: Doorbell) -> None:
     assert bell.wait_answer("k1", 0.1) is None
 
 
+def test_samples_are_kept_until_others_take_their_place(bell: Doorbell) -> None:
+    bell.keep_samples({})
+    assert bell.kept_samples() == {}
+    bell.keep_samples({"samples": {"fe1": None}})
+    assert bell.kept_samples() == bell.kept_samples() == {"samples": {"fe1": None}}
+    assert bell.ring_sample()
+    assert not bell.ring_sample()
+
+
 def test_a_ring_is_a_bare_job_of_a_known_name(store: str) -> None:
     bell = RqDoorbell(store, now_s=lambda: 1003.9)
     bell.ring_act(A, HEAD)
