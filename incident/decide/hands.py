@@ -437,4 +437,16 @@ def end_run(case: Case, command: EndRun) -> Result:
     left = next((s for s in case.incident.steps if not s.settled), None)
     if left is not None:
         return hand_no("unsettled", f"{left.title} is not settled, so the run cannot end.")
-    return (RunEnded(result="complete", text=command.text),)
+    return (RunEnded(result="complete", text=command.text), *_left_for_people(case))
+
+
+def _left_for_people(case: Case) -> tuple[FollowUp, ...]:
+    """What the plan left out, what a failover never carries, and that nothing backs the partner up until failback."""
+    told, planned = case.incident.declared, case.incident.planned
+    plan = planned.plan if planned is not None else {}
+    left = [("left-out", str(text)) for text in plan.get("left_out", ())]
+    left += [("not-carried", f"Not carried by the failover: {text}") for text in plan.get("not_carried", ())]
+    skipped = (s for s in case.incident.steps if s.status == "ruled_skip")
+    left += [("skipped", f"{step.title} was left out by people: see to it by hand.") for step in skipped]
+    left.append(("failback", f"Until {told.pool} is failed back, {told.partner} has no backup: plan the failback."))
+    return tuple(FollowUp(key=f"{key}-{number}", text=text) for number, (key, text) in enumerate(left, 1))

@@ -61,7 +61,7 @@ def test_the_first_screen_answers_what_an_auditor_asks():
         "about 5 min",
         "WHOLE whole: 40 entries, 2 signers; register without gap",
         "a person’s “no red banner”: not given",
-        "reviewed by: nobody yet · follow-ups 0 open",
+        "reviewed by: nobody yet · follow-ups 1 open",
         "lync-dr audit verify no-1.jsonl",
     ):
         assert sentence in first, (sentence, first)
