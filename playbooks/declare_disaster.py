@@ -9,6 +9,7 @@ again at run time, and the approver is told.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -572,8 +573,8 @@ def _warnings(case: _Case, steps: list[Step]) -> Iterable[Warn]:
     if not any(u.pool == case.lost.name for u in case.estate.test_user):
         yield _amber(
             "no-test-user",
-            f"There is no test user homed on {case.lost.name}, so sign-in cannot be proven automatically.",
-            "A person must sign in and confirm; the report will say so.",
+            f"No test user is homed on {case.lost.name}: sign-in cannot be proven automatically.",
+            "A person signs in and confirms; the report says so.",
         )
 
 
@@ -590,7 +591,7 @@ def _alive(case: _Case) -> Iterable[Warn]:
         why = case.facts.why(f"answers.{lost.name}.{HERE}")
         yield _amber(
             "pool-unseen",
-            f"Nobody could tell whether {lost.name} still answers: {why}.",
+            f"It is not known whether {lost.name} still answers: {_calm(why)}.",
             f"Make sure by another way that {lost.site} is lost.",
         )
 
@@ -637,7 +638,7 @@ def _strange_states(case: _Case) -> Iterable[Warn]:
     for pool in (lost, heir):
         fact = f"pool_state.{pool.name}"
         if facts.value(fact) is None:
-            yield _unknown_fact(f"state-unknown-{pool.name}", f"the PoolState of {pool.name}", facts.why(fact))
+            yield _unknown_fact(f"state-unknown-{pool.name}", f"what the PoolState of {pool.name} is", facts.why(fact))
     if facts.value(f"backup_pool.{lost.name}") is None:
         why = facts.why(f"backup_pool.{lost.name}")
         yield _unknown_fact("pairing-unknown", f"whether the servers agree that {heir.name} backs {lost.name}", why)
@@ -670,8 +671,8 @@ def _backup(case: _Case) -> Iterable[Warn]:
     if facts.value(f"backup_good_at.{lost.name}") is None:
         yield _amber(
             "backup-unknown",
-            f"Nobody knows when the backup of {lost.name} was last good.",
-            "How much is lost (contacts, meetings) cannot be said beforehand.",
+            f"When the backup of {lost.name} was last good is not known.",
+            "How much is lost cannot be said beforehand.",
         )
     faults = backup_faults(facts.names(f"backup.{lost.name}") or ())
     if faults:
@@ -697,11 +698,13 @@ def _edge_doubts(case: _Case) -> Iterable[Warn]:
     for edge in case.estate.edge:
         hop = case.facts.text(f"edge.{edge.name}")
         if hop is None:
+            why = case.facts.why(f"edge.{edge.name}")
+            dead = "Central Management Store" in why
             yield _amber(
                 f"edge-unknown-{edge.name}",
-                f"The next hop of Edge pool {edge.name} is unknown ({case.facts.why(f'edge.{edge.name}')}); the estate "
-                f"file says {edge.next_hop}.",
-                "It is read again when its turn comes, after the CMS is back.",
+                f"Next hop of Edge pool {edge.name} not readable"
+                f"{' while the CMS is dead' if dead else f' ({_calm(why)})'}.",
+                f"Read again {'after the CMS step' if dead else 'in its turn'}; the estate file says {edge.next_hop}.",
             )
         elif hop not in pools:
             yield _amber(
@@ -715,10 +718,12 @@ def _dns_doubts(case: _Case) -> Iterable[Warn]:
     facts, records, servers = case.facts, _records(case), _reachable(case)
     for server in case.estate.dns_server:
         if server not in servers and any(server in case.estate.servers_of(r) for r in records):
+            lost = server.site == case.lost.site
             yield _amber(
                 f"dns-unreachable-{server.name}",
-                f"DNS server {server.name} {server.site} does not answer; its names are left out.",
-                "They stay wrong there until somebody changes them by hand: that debt stays on the board.",
+                f"DNS server {server.name} is {f'in {server.site}, the lost site' if lost else 'not answering'}; "
+                "its names are left out.",
+                "By hand when it is back; the board keeps it.",
             )
     if records and not servers:
         yield _amber(
@@ -753,13 +758,18 @@ def _dns_doubts(case: _Case) -> Iterable[Warn]:
     for longest, names in sorted(slow.items()):
         yield _amber(
             f"ttl-{longest}",
-            f"Old answers for {_and(dict.fromkeys(names))} live up to {longest} s in caches.",
+            f"DNS TTL {longest} s ({_and(dict.fromkeys(names))}).",
             f"Meeting links may follow up to {-(-longest // 60)} min after calls.",
         )
 
 
 def _unknown_fact(code: str, what: str, why: str) -> Warn:
-    return _amber(code, f"Nobody could tell {what}: {why}.", "The plan looks again before the step that needs it.")
+    return _amber(code, f"It is not known {what}: {_calm(why)}.", "Looked at again before the step that needs it.")
+
+
+def _calm(why: str) -> str:
+    """Why a fact is unknown, for people who decide: without the server's own red text, which the record keeps."""
+    return re.sub(r"(answered in red):.*", r"\1", why, flags=re.DOTALL)
 
 
 def _and(texts: Iterable[str]) -> str:
