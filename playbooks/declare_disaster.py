@@ -335,7 +335,7 @@ def _dns(case: _Case, already: list[str], left_out: list[str]) -> Iterable[Step]
     for server in case.estate.dns_server:
         if server not in servers and any(server in case.estate.servers_of(r) for r in _records(case)):
             left_out.append(
-                f"DNS server {server.name} {server.site} is not reachable: change its names by hand when it is back."
+                f"DNS on {server.name} {server.site}: not reachable; change its names by hand when it is back."
             )
     right: list[tuple[DnsRecord, DnsServer]] = []
     for record in _records(case):

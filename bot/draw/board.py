@@ -82,8 +82,8 @@ def _foot(state: Incident, now: datetime, reader: Reader) -> list[Line]:
         found.append(f"Do not power on {state.declared.pool}.")
     if state.stop:
         found.append(Bold(f"STOPPED by {reader.actor(state.stop.by)} {reader.clock(state.stop.at)}"))
-    left = [(k, t) for k, t, settled in state.follow_ups if not settled]
-    found += [f"☐ {untrusted.line(t, 100)}" for _, t in left[:5]]
+    left = [*(story.debts(state) if state.clocks.t2 else ()), *(t for _, t, settled in state.follow_ups if not settled)]
+    found += [f"☐ {untrusted.line(t, 100)}" for t in left[:5]]
     found += [f"☐ and {len(left) - 5} more" for _ in left[5:6]]
     approved = [v.person for r in state.requests if r.state in ("approved", "used") for v in r.votes]
     found.append(

@@ -15,6 +15,14 @@ DIGEST_SHOWN: Final = 16
 """Characters of the digest that a button carries; the journal has it whole."""
 _ORDINAL: Final = ("", "first", "second", "third", "fourth", "next")
 _MARK: Final = {"red": "⛔", "amber": "⚠️", "green": "✅"}
+WARNINGS_SHOWN: Final = 3
+"""Warnings a card shows whole; more than that nobody reads at night. The Commands dialog shows all."""
+_TOPICS: Final = {
+    "backup": "backup", "import": "backup", "edge": "Edge", "dns": "DNS", "ttl": "DNS TTL", "cms": "CMS",
+    "service": "services", "services": "services", "state": "PoolState", "pairing": "pairing", "no": "test user",
+    "pool": "lost pool",
+}  # fmt: skip
+"""What a folded warning is about, by the first word of its code in the plan."""
 
 
 def button_value(state: Incident, request: Request) -> str:
@@ -74,7 +82,7 @@ def _what_to_do_about_red(state: Incident) -> list[Line]:
 def _loss(state: Incident, reader: Reader) -> list[Line]:
     rpo = state.planned.rpo_s if state.planned else None
     if rpo is None:
-        return ["Lost: contacts and meetings changed since the last good backup; when that was is not known."]
+        return ["Lost: contacts and meetings changed since", "the last good backup (time unknown)."]
     good = state.survey.ended - timedelta(seconds=rpo) if state.survey else None
     seen = f"; backup good {reader.minute(good)}" if good else ""
     return [f"Lost: about {max(1, round(rpo / 60))} min of contacts and meetings (estimate{seen})."]
@@ -87,34 +95,61 @@ def _evidence(state: Incident, reader: Reader, looked: datetime | None) -> list[
         last = max(state.survey.ended, looked or state.survey.ended)
         again = ", unchanged" if looked and looked > state.survey.ended else ""
         found.append(f"Looked {reader.stamp(last)}{again}")
-    for one in _seen(state):
-        found.append(f"{_MARK.get(str(one.get('level')), '•')} {untrusted.line(str(one.get('text', '')), 200)}")
-        if todo := str(one.get("todo", "")).strip():
-            found.append(f"     {untrusted.line(todo, 200)}")
+    found += [f"{_MARK['green']} {untrusted.line(text, 200)}" for text in _good(state)]
+    every = warnings_of(state)
+    # That the age of the backup is unknown stands above already, with what it means.
+    told = [w for w in every if w.get("code") != "backup-unknown"]
+    for one in told[:WARNINGS_SHOWN]:
+        found += warning_lines(one)
+    if rest := told[WARNINGS_SHOWN:]:
+        topics = dict.fromkeys(_topic(w) for w in rest)
+        found.append(f"{_MARK['amber']} and {len(rest)} more: {', '.join(topics)} (all in Commands)")
     return found
 
 
-def _seen(state: Incident) -> list[dict[str, Any]]:
-    """What speaks for the plan, then what does not; read from the facts of the last look and the plan's warnings."""
+def warning_lines(warning: dict[str, Any]) -> list[Line]:
+    """A warning: what is not as wished, and below it what to do."""
+    found: list[Line] = [f"{_MARK.get(str(warning.get('level')), '•')} {untrusted.line(str(warning['text']), 200)}"]
+    if todo := str(warning.get("todo", "")).strip():
+        found.append(f"   {untrusted.line(todo, 200)}")
+    return found
+
+
+def warnings_of(state: Incident) -> list[dict[str, Any]]:
+    """Every warning of the plan, red ones first, and what it leaves out where no warning says so."""
     planned = state.planned
     if planned is None:
         return []
+<<<<<<< HEAD
     good = [{"level": "green", "text": text} for text in _good(state)]
     warned = [dict(w) for w in planned.warnings]
     first_red = next((n for n, w in enumerate(warned) if w.get("level") == "red"), None)
     # The first red one stands at the top of the card already.
     return [*good, *(w for n, w in enumerate(warned) if n != first_red)]
+=======
+    codes = {str(w.get("why")): str(w.get("code")) for w in planned.plan.get("warnings", ())}
+    found = [{**w, "text": str(w.get("text", "")), "code": codes.get(str(w.get("text")), "")} for w in planned.warnings]
+    if not any(str(w["code"]).startswith("dns-un") for w in found):
+        found += [{"level": "amber", "text": f"Left out: {t}", "code": "dns"} for t in planned.plan.get("left_out", ())]
+    return sorted(found, key=lambda w: w.get("level") != "red")
+
+
+def _topic(warning: dict[str, Any]) -> str:
+    known = _TOPICS.get(str(warning.get("code", "")).split("-")[0])
+    return known or untrusted.line(str(warning["text"]), 30)
+>>>>>>> c43bd02 (Draw cards and red text for somebody tired)
 
 
 def _good(state: Incident) -> Iterator[str]:
     """Facts that are as wished. What is unknown is not claimed; the plan's warnings name it."""
     lost, heir = state.declared.pool, state.declared.partner
     facts = state.survey.facts if state.survey else {}
-    answers = [story.fact_value(state, f) for f in facts if f.startswith(f"answers.{lost}.")]
-    known = [a for a in answers if a is not None]
-    if known and not any(known):
-        places = f"{len(known)} of {len(answers)} places" if len(answers) > 1 else "1 place"
-        yield f"{lost} dead from {places}"
+    answers = {f.rsplit(".", 1)[1]: story.fact_value(state, f) for f in facts if f.startswith(f"answers.{lost}.")}
+    could = {place: answer for place, answer in answers.items() if answer is not None}
+    if could and not any(could.values()):
+        # A place that cannot look is not counted: it says nothing about the pool.
+        where = f"1 place ({_place(next(iter(could)))})" if len(could) == 1 else f"{len(could)} of {len(could)} places"
+        yield f"{lost} dead from {where}"
     stands = story.fact_value(state, f"pool_state.{heir}")
     stopped = story.fact_value(state, f"services.{heir}")
     if stands in ("Active", "FailedBack"):
@@ -128,18 +163,21 @@ def _good(state: Incident) -> Iterator[str]:
         yield f"Already so: {text}"
 
 
+def _place(place: str) -> str:
+    return "our worker" if place == "worker" else place
+
+
 def _will_run(state: Incident) -> list[Line]:
     found: list[Line] = []
     total = [story.usual(s) for s in story.steps_of(state)]
     known = [u for u in total if u]
-    about = f", usually {story.usual_words(sum(u[0] for u in known), sum(u[1] for u in known))}" if known else ""
-    found.append(f"Will run{about}")
+    about = f", {story.about(sum(low + high for low, high in known) / 2)}" if known else ""
+    found.append(Bold(f"Will run{about}"))
     for row in story.rows(state):
         found.append(f"{row.number} {row.title}")
         if any(s.plan.get("effect") == "once" for s in row.steps):
             found.append("  (cannot be stopped once begun)")
-    found.append("Run inline: not crash-safe. A line lost")
-    found.append("  mid-step means two persons decide.")
+    found += ["Runs inline, not crash-safe: if the line", "is lost in a step, two persons decide."]
     return found
 
 
@@ -200,7 +238,7 @@ def _confirm(state: Incident, request: Request, reader: Reader) -> Json:
     d = state.declared
     rows = [r.number for r in story.rows(state) if r.steps[0].id.split(".")[0] == "pool"]
     end = f" It starts at once; step {rows[0]} cannot be stopped." if rows else " It starts at once."
-    best = next((str(e.get("text", "")) for e in _seen(state) if e.get("level") == "green"), "")
+    best = next(_good(state), "")
     seen = f" {untrusted.line(best, 90)}." if best else ""
     return confirm(
         f"Fail over {story.pool_at(state)}?",
@@ -258,6 +296,8 @@ def outcome(state: Incident, request: Request, reader: Reader) -> tuple[str, lis
     who = reader.names(dict.fromkeys(v.person for v in request.votes))
     if request.state in ("approved", "used"):
         running = "running" if request.state == "used" else "starting"
+        if state.closed:
+            running = story.RESULTS.get(state.closed, "closed").lower()
         return f"APPROVED · {who} {reader.clock(request.approved_at)} · {running}", []
     at = reader.clock(request.ended_at)
     if request.state == "declined":

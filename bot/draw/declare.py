@@ -21,8 +21,9 @@ def ack(state: Incident, reader: Reader) -> Post:
     ]
     if d.reason.strip():
         body.append(f"Reason: {quoted(d.reason)}")
-    body += ["", "Checking, read-only, 20 s at most.", Names("Paged: ", reader.slack_ids(paged))]
-    body += [f"Deadline {reader.clock(story.deadline(state))} ({span(d.rto_s)})", "", Bold("Nothing has changed yet.")]
+    body += ["", *(["Checking, read-only, 20 s at most."] if state.phase == "looking" else [])]
+    body += [Names("Paged: ", reader.slack_ids(paged)), f"Deadline {reader.clock(story.deadline(state))} "
+             f"({span(d.rto_s)})", "", Bold(_so_far(state))]  # fmt: skip
     push = (
         f"DISASTER DECLARED {story.pool_at(state)} by {by} {reader.minute(state.clocks.t1)} {reader.zone}. "
         f"{thousands(d.users)} users, to be taken over by {d.partner} {d.partner_site}. Approvers paged. "
@@ -34,13 +35,22 @@ def ack(state: Incident, reader: Reader) -> Post:
     return post("declared", push, blocks)
 
 
+def _so_far(state: Incident) -> str:
+    """What has changed; the message is redrawn, so it must not say for ever that nothing has."""
+    word = story.RESULTS.get(state.closed, "CLOSED") if state.closed else ""
+    if state.clocks.t3 is not None:
+        return f"{word}: see the summary." if word else "Changes have begun: see the board."
+    return f"{word}. Nothing was changed." if word else "Nothing has changed yet."
+
+
 def page(state: Incident, reader: Reader) -> Post:
     """The DM that wakes an approver at T1, before there is a card."""
     d = state.declared
     push = (
-        f"WAKE UP: disaster declared for {story.pool_at(state)}, {thousands(d.users)} users, by "
-        f"{reader.actor(d.actor)} {reader.clock(state.clocks.t1)} {reader.zone}. You are asked to approve "
-        f"the failover to {d.partner} {d.partner_site}; the card comes here within 30 s. {quoted(d.reason)}"
+        f"YOU ARE NEEDED: disaster declared for {story.pool_at(state)}, {thousands(d.users)} users, by "
+        f"{reader.actor(d.actor)} {reader.clock(state.clocks.t1)} {reader.zone}. A second person must approve the "
+        f"failover to {d.partner} {d.partner_site}; the card comes here within 30 s. Nothing has changed yet. "
+        f"{quoted(d.reason)}"
     )
     body: tuple[Line, ...] = (
         Bold(f"🔴 Disaster declared · {story.pool_at(state)}"),

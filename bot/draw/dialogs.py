@@ -6,7 +6,7 @@ One field, sometimes one more: on a phone a modal is a full screen, and the keyb
 from __future__ import annotations
 
 from bot.draw import story, untrusted
-from bot.draw.card import red_line
+from bot.draw.card import red_line, warning_lines, warnings_of
 from bot.draw.post import Bold, Json, Line, lines, plain, preformatted
 from bot.draw.reader import Reader, thousands
 from bot.draw.red import LABELS
@@ -85,10 +85,7 @@ def ruling(state: Incident, step: str, verdict: Verdict, meta: str) -> Json:
         "skip": "The step is left out. The run goes on with the next one; this stays on the report as debt.",
         "abort": "The run ends here. What was done stays done; nothing is undone.",
     }[verdict]
-    table: list[Line] = [
-        f"• wanted {untrusted.line(a, 80)} · recorded {untrusted.line(b, 80)} · now {untrusted.line(c, 80)}"
-        for a, b, c in (found.failure.table if found and found.failure else ())
-    ]
+    table: list[Line] = [*story.table(found.failure.table if found and found.failure else ())]
     state_line = untrusted.line(found.failure.state, 300) if found and found.failure and found.failure.state else ""
     blocks = [
         lines(Bold(f"{story.step_name(state, found, step)} · {story.way(state)}"), what,
@@ -123,10 +120,12 @@ def literals(state: Incident) -> list[tuple[str, str, str]]:
 
 
 def commands(state: Incident, reader: Reader) -> Json:
-    """Every literal call, as it will go to the servers."""
+    """Every literal call, as it will go to the servers, and every warning, also those that a card folds."""
     blocks: list[Json] = [
         lines(Bold(story.way(state)), f"Plan {' '.join(state.planned.words)}" if state.planned else "")
     ]
+    if warned := [line for one in warnings_of(state) for line in warning_lines(one)]:
+        blocks.append(lines(warned))
     shown = literals(state)
     for number, host, text in shown[:60]:
         blocks.append(lines(f"{number} on {reader.mask(host)}", wrap=False))

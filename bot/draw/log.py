@@ -8,6 +8,7 @@ from bot.draw.post import Post, lines, post
 from bot.draw.reader import Reader, span
 from bot.draw.red import LABELS
 from incident import events as ev
+from incident.rulings import quorum
 from incident.state import Incident
 
 
@@ -74,16 +75,19 @@ def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
     name = story.step_name(state, state.step(str(getattr(event, "step", ""))), str(getattr(event, "step", "")))
     match event:
         case ev.HandTaken():
-            verb = "Taken up" if event.epoch == 1 else "Another hand carries on"
-            return f"{verb}: {story.host(event.host)}"
+            return f"Taken up by {story.host(event.host)}" + (f", hand {event.epoch}" if event.epoch > 1 else "")
         case ev.RunStarted():
             return "Checked by the worker; the run begins"
         case ev.RunRefused():
             return f"Not started: {untrusted.line(event.text, 200)}"
         case ev.Waits():
             return f"Waits for {event.hold} of {event.other}"
+        case ev.StepSkipped() | ev.Verified(with_red=False) if _is_name(event.step):
+            return _names(event.step, state)
         case ev.StepSkipped():
             return f"{name}: already so. {untrusted.line(event.text, 120)}"
+        case ev.Intent() if _is_name(event.step) and event.attempt == 1:
+            return ""
         case ev.Intent():
             again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
             return f"{name} begins on {story.host(event.host)}{again}"
@@ -96,9 +100,12 @@ def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
             return f"{name} done{red} in {span(event.took_ms / 1000)}. {untrusted.line(event.text, 120)}"
         case ev.StepFailed():
             word = "left degraded, the run goes on" if event.degraded else "failed"
-            return f"{name} {word}: {untrusted.line(event.text, 200)}"
+            why = f": {untrusted.line(event.text, 200)}" if event.degraded else ", see the channel"
+            return f"{name} {word}{why}"
         case ev.Slow():
             return f"{name}: slower than usual. {untrusted.line(event.text, 200)}"
+        case ev.RulingVoted() if _alone(event, state):
+            return ""
         case ev.RulingVoted():
             return f"{who} on {name}: {LABELS[event.verdict].lower()} {quoted(event.reason)}"
         case ev.Ruling():
@@ -119,6 +126,32 @@ def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
             return f"Closed: {story.RESULTS.get(event.result, event.result)}. {_head(state)}"
         case _:
             return ""
+
+
+def _is_name(step: str) -> bool:
+    """True for a step that writes one value of one DNS name; there are twenty of them, so they are told together."""
+    return step.startswith("dns.") and step != "dns.answers"
+
+
+def _names(step: str, state: Incident) -> str:
+    """Said once for each DNS server, when the last of its names is settled."""
+    here = state.step(step)
+    same = [s for s in state.steps if here is not None and _is_name(s.id) and s.host == here.host]
+    if here is None or not all(s.settled for s in same):
+        return ""
+    good = dict.fromkeys(s.id.split(".")[1] for s in same)
+    for bad in (s for s in same if s.status not in ("done", "skipped", "done_red")):
+        good.pop(bad.id.split(".")[1], None)
+    ended = [s.ended_at for s in same if s.ended_at]
+    took = story.took(same, max(ended)) if ended else ""
+    now = f"now {state.declared.partner} on {story.host(here.host)}"
+    return f"step {story.number_of(state, step)} DNS {', '.join(good)}: {now}" + (f", in {took}" if took else "")
+
+
+def _alone(event: ev.RulingVoted, state: Incident) -> bool:
+    """True where one word decides, so that the decision says it all."""
+    step = state.step(event.step)
+    return step is not None and step.failure is not None and quorum(step, event.verdict) == 1
 
 
 def _head(state: Incident) -> str:

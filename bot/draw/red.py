@@ -25,7 +25,7 @@ from bot.draw.post import (
     preformatted,
 )
 from bot.draw.reader import Reader
-from incident.events import Verdict
+from incident.events import Outcome, Verdict
 from incident.rulings import quorum
 from incident.state import Attempt, Incident, StepState
 
@@ -47,16 +47,12 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader)
     refused = out is not None and out.result == "refused"
     word = "REFUSED" if refused else "RED TEXT"
     first = untrusted.line(red[0] if red else "", 160)
-    below: list[Line] = [f"Means: {untrusted.line(out.meaning, 400)}" if out and out.meaning else
-                         "Means: not in our list of known failures."]  # fmt: skip
-    if out and out.repeat:
-        below.append(f"Repeat: {untrusted.line(out.repeat, 200)}")
-    below.append("Nothing was run by this call." if refused else "Reading back whether the step is done all the same.")
+    below: list[Line] = _meaning(out)[:1]
+    below.append("Nothing was run by this call." if refused else "Now reading back what is so. What to do comes next.")
     below.append(story.users_now(state))
     push = (
         f"{word}: {name} on {host}: {first} RTO {story.rto(state, attempt.ended_at or state.at)}. "
-        f"Means: {untrusted.line(out.meaning, 200) if out and out.meaning else 'not in our list of known failures.'} "
-        f"Being read back; the decision follows here."
+        f"{untrusted.line(_meaning(out)[0], 200)} Being read back; what to do comes next."
     )
     at = f"{reader.stamp(attempt.ended_at)} · RTO {story.rto(state, attempt.ended_at or state.at)}"
     return post(
@@ -65,6 +61,14 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader)
         [header(f"🔴 {word} · {name} · on {host}"), lines(at), preformatted(red), lines(below)],
         bar(RED, f"{word} · {name} · {host}"),
     )
+
+
+def _meaning(out: Outcome | None) -> list[Line]:
+    """What the catalogue knows of this red text, and what to do about it; two lines, or one."""
+    if out is None or not out.meaning:
+        return ["Means: not in our list of known failures."]
+    means, _, todo = untrusted.line(out.meaning, 400).partition(" Do: ")
+    return [f"Means: {means}", *([f"Do: {todo}"] if todo else [])]
 
 
 def failed(state: Incident, step: StepState, reader: Reader) -> Post:
@@ -98,22 +102,19 @@ def failed(state: Incident, step: StepState, reader: Reader) -> Post:
 def _what_it_means(state: Incident, step: StepState, reader: Reader, unknown: bool) -> list[Line]:
     fail = step.failure
     out = step.attempts[-1].outcome if step.attempts else None
-    found: list[Line] = [untrusted.line(fail.text, 400)] if fail and fail.text else []
+    # Where the server's own words stand above, ours about them would only say it again.
+    found: list[Line] = [untrusted.line(fail.text, 400)] if fail and fail.text and not (out and out.red) else []
     if unknown:
         found += [
             Bold("It may still be working; this is not a failure."),
             f"Do not run it by hand on {story.host(step.host)}.",
         ]
-    else:
-        means = out.meaning if out and out.meaning else "not in our list of known failures."
-        found.append(f"Means: {untrusted.line(means, 400)}")
+    elif out and out.red:
+        found += _meaning(out)
     if fail:
-        found.append(f"State: {untrusted.line(fail.state, 300) if fail.state else _BEGUN[fail.begun]}")
-        for intended, recorded, actual in fail.table[:12]:
-            found.append(
-                f"• wanted {untrusted.line(intended, 80)} · recorded {untrusted.line(recorded, 80)} · "
-                f"now {untrusted.line(actual, 80)}"
-            )
+        found.append(Bold(f"State: {untrusted.line(fail.state, 300) if fail.state else _BEGUN[fail.begun]}"))
+        if unknown or quorum(step, "retry") > 1:
+            found += story.table(fail.table)
     found.append(f"Repeat: {_repeat(step)}")
     found.append(story.users_now(state))
     ruled = _ruled(state, step, reader)
@@ -127,7 +128,7 @@ def _repeat(step: StepState) -> str:
     """What the record says about repeating, and how many people it takes."""
     out = step.attempts[-1].outcome if step.attempts else None
     need = quorum(step, "retry")
-    people = "one operator may." if need == 1 else "NOT without two persons."
+    people = "one operator decides." if need == 1 else "NOT without two persons."
     return f"{untrusted.line(out.repeat, 160).rstrip('.')}; {people}" if out and out.repeat else people
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
+from bot.draw import untrusted
 from bot.draw.reader import Reader, span
 from incident.state import Incident, StepState
 
@@ -150,6 +151,13 @@ def usual_words(low: int, high: int) -> str:
     return f"{max(1, round(low / 60))}–{max(1, round(high / 60))} min"
 
 
+def about(seconds: float) -> str:
+    """A duration as people say it: about 40 s, about 9 min."""
+    if seconds < 90:
+        return f"about {max(10, round(seconds / 10) * 10)} s"
+    return f"about {round(seconds / 60)} min"
+
+
 def expected_end(state: Incident, now: datetime) -> datetime | None:
     """When the run is likely to be done, from the usual durations; None where nothing is known."""
     left = 0.0
@@ -176,10 +184,25 @@ def users_now(state: Incident) -> str:
     meetings = done and all(s.settled for s in dns)
     sure = "" if state.clocks.t5 else " (expected)"
     if not done:
-        return f"Users now{sure}: calls yes · contacts no · meetings no"
+        return f"Users now{sure}:\ncalls yes · contacts no · meetings no"
     if not meetings:
-        return f"Users now{sure}: calls yes · contacts yes · meeting links no"
-    return f"Users now{sure}: calls yes · contacts yes · meetings yes"
+        return f"Users now{sure}:\ncalls, contacts yes · meeting links no"
+    return f"Users now{sure}:\ncalls yes · contacts yes · meetings yes"
+
+
+def debts(state: Incident) -> tuple[str, ...]:
+    """What the plan had to leave out, to be put right by hand."""
+    left = state.planned.plan.get("left_out", ()) if state.planned else ()
+    return tuple(untrusted.line(str(t), 160) for t in left)
+
+
+def table(rows: Iterable[tuple[str, str, str]]) -> list[str]:
+    """What was intended, what the record says and what is so now, for the persons who decide."""
+    found: list[str] = []
+    for intended, recorded, actual in [*rows][:6]:
+        found += [f"• Wanted: {untrusted.line(intended, 120)}", f"  Record: {untrusted.line(recorded, 160)}",
+                  f"  Now: {untrusted.line(actual, 120)}"]  # fmt: skip
+    return found
 
 
 def waiting_for(state: Incident, now: datetime, reader: Reader) -> str:

@@ -26,7 +26,7 @@ def summary(state: Incident, reader: Reader) -> Post:
         f"Until then {d.partner} has no backup.",
     ]
     left = [untrusted.line(t, 160) for _, t, settled in state.follow_ups if not settled]
-    after += [f"☐ {t}" for t in left]
+    after += [f"☐ {t}" for t in (*story.debts(state), *left)]
     after += _hands(state, reader)
     buttons = actions(
         "summary",
@@ -82,7 +82,7 @@ def _clocks(state: Incident, reader: Reader) -> list[Line]:
 def _loss(state: Incident, reader: Reader) -> list[Line]:
     rpo = state.planned.rpo_s if state.planned else None
     if rpo is None:
-        return ["Lost: what changed since the last good backup; when that was is not known."]
+        return ["Lost: what changed since the last good", "backup (time unknown)."]
     return [f"Lost: about {max(1, round(rpo / 60))} min of data (estimate)"]
 
 
@@ -157,7 +157,7 @@ def receipt(state: Incident, request: Request, person: str, seq: int, head: str,
         f"{first} Plan {words}, {state.declared.pool} → {state.declared.partner}, asked by "
         f"{reader.name(request.asker)}. Keep this message: it is evidence. Record {seq}, head {head}."
     )
-    return post("receipt", said, [lines(first, f"Plan {words}, {state.declared.pool} → {state.declared.partner}",
+    return post("receipt", said, [lines(Bold(first), f"Plan {words}", story.way(state),
                 f"{thousands(state.declared.users)} users, asked by {reader.name(request.asker)}",
                 "Keep this message: it is evidence.", f"Record {seq} of {state.id}, head", head)])  # fmt: skip
 
