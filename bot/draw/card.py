@@ -98,7 +98,9 @@ def _evidence(state: Incident, reader: Reader, looked: datetime | None) -> list[
     found += [f"{_MARK['green']} {untrusted.line(text, 200)}" for text in _good(state)]
     every = warnings_of(state)
     # That the age of the backup is unknown stands above already, with what it means.
-    told = [w for w in every if w.get("code") != "backup-unknown"]
+    # The first red one is the first line of the card.
+    red = next((w for w in every if w.get("level") == "red"), None)
+    told = [w for w in every if w.get("code") != "backup-unknown" and w is not red]
     for one in told[:WARNINGS_SHOWN]:
         found += warning_lines(one)
     if rest := told[WARNINGS_SHOWN:]:
@@ -120,13 +122,6 @@ def warnings_of(state: Incident) -> list[dict[str, Any]]:
     planned = state.planned
     if planned is None:
         return []
-<<<<<<< HEAD
-    good = [{"level": "green", "text": text} for text in _good(state)]
-    warned = [dict(w) for w in planned.warnings]
-    first_red = next((n for n, w in enumerate(warned) if w.get("level") == "red"), None)
-    # The first red one stands at the top of the card already.
-    return [*good, *(w for n, w in enumerate(warned) if n != first_red)]
-=======
     codes = {str(w.get("why")): str(w.get("code")) for w in planned.plan.get("warnings", ())}
     found = [{**w, "text": str(w.get("text", "")), "code": codes.get(str(w.get("text")), "")} for w in planned.warnings]
     if not any(str(w["code"]).startswith("dns-un") for w in found):
@@ -137,7 +132,6 @@ def warnings_of(state: Incident) -> list[dict[str, Any]]:
 def _topic(warning: dict[str, Any]) -> str:
     known = _TOPICS.get(str(warning.get("code", "")).split("-")[0])
     return known or untrusted.line(str(warning["text"]), 30)
->>>>>>> c43bd02 (Draw cards and red text for somebody tired)
 
 
 def _good(state: Incident) -> Iterator[str]:

@@ -47,7 +47,7 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader)
     refused = out is not None and out.result == "refused"
     word = "REFUSED" if refused else "RED TEXT"
     first = untrusted.line(red[0] if red else "", 160)
-    below: list[Line] = _meaning(out)[:1]
+    below: list[Line] = [*_meaning(out)[:1]]
     below.append("Nothing was run by this call." if refused else "Now reading back what is so. What to do comes next.")
     below.append(story.users_now(state))
     push = (
@@ -63,7 +63,7 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader)
     )
 
 
-def _meaning(out: Outcome | None) -> list[Line]:
+def _meaning(out: Outcome | None) -> list[str]:
     """What the catalogue knows of this red text, and what to do about it; two lines, or one."""
     if out is None or not out.meaning:
         return ["Means: not in our list of known failures."]

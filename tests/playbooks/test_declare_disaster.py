@@ -187,7 +187,7 @@ def test_what_is_not_as_wished_is_amber_and_says_what_to_do(changes: dict[str, A
 def test_a_long_ttl_and_an_unreachable_dns_server_are_amber_and_the_server_is_left_out() -> None:
     made = plan()
     assert {"ttl-300", "dns-unreachable-dns1"} <= set(codes(made, "amber"))
-    assert made.left_out == ("DNS server dns1 London is not reachable: change its names by hand when it is back.",)
+    assert made.left_out == ("DNS on dns1 London: not reachable; change its names by hand when it is back.",)
     short = {f"dns_ttl__{n}__dns2": 60 for n in NAMES}
     assert "ttl-300" not in codes(plan(facts_but(**short)), "amber")
 
