@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 import click
 
-from config.load import Configuration, load_all, load_settings, ruled_by
+from config.load import ConfigError, Configuration, load_all, load_settings, ruled_by
 from config.load import load_policy as read_policy
 from config.settings import Settings
-from incident.desk import Desk
+from incident.desk import Desk, NoRules
 from incident.doorbell import RqDoorbell
 from incident.journal import Journal
 from incident.journals.opening import open_journal
@@ -65,15 +65,24 @@ def open_journal_of(settings: Settings, writer: str | None) -> tuple[Journal, Ke
 
 
 def fresh_rules(settings: Settings, practice: bool = False) -> Callable[[], Rules]:
-    """The rules; the policy is read anew when its file has changed, so a right that was taken away counts at once."""
+    """The rules; the policy is read anew when its file has changed, so a right that was taken away counts at once.
+
+    With a file that cannot be used nothing is decided: `NoRules`, with the loader's sentence.
+    """
     kept: dict[str, tuple[tuple[int, int], Rules]] = {}
 
     def rules() -> Rules:
-        status = settings.policy.stat()
+        try:
+            status = settings.policy.stat()
+        except OSError as gone:
+            raise NoRules(f"{settings.policy} cannot be read ({gone.strerror}).") from None
         mark = (status.st_mtime_ns, status.st_size)
         known = kept.get("rules")
         if known is None or known[0] != mark:
-            policy = ruled_by(read_policy(settings.policy), settings)
+            try:
+                policy = ruled_by(read_policy(settings.policy), settings)
+            except ConfigError as wrong:
+                raise NoRules(str(wrong)) from None
             known = kept["rules"] = (mark, Rules(policy=policy, practice=practice, version=version()))
         return known[1]
 

@@ -34,7 +34,18 @@ from incident.events import (
     Voted,
 )
 from incident.fold import apply, refusal_key
-from incident.journal import REGISTER, Head, IncidentExists, Journal, Listed, Moved, NoSuchIncident, Over, PairBusy
+from incident.journal import (
+    REGISTER,
+    Head,
+    IncidentExists,
+    Journal,
+    JournalError,
+    Listed,
+    Moved,
+    NoSuchIncident,
+    Over,
+    PairBusy,
+)
 from incident.policy import Rules
 from incident.record import Record
 from incident.state import Incident
@@ -61,6 +72,10 @@ class Answer:
     def ok(self) -> bool:
         """The command was not refused."""
         return self.refusal is None
+
+
+class NoRules(JournalError):
+    """The policy cannot be read now, so nothing is decided. The sentence says what is wrong with it."""
 
 
 class TooBusy(Exception):

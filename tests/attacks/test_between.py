@@ -84,3 +84,16 @@ def test_a14_the_lost_site_answers_between_tap_and_start(card: Card) -> None:
     assert why(card, head) == "RUN026E"
     card.over("VOID", "No longer so")
     card.nothing_ran()
+
+
+def test_d7_other_calls_than_the_approved_ones_never_run(card: Card) -> None:
+    """The hand makes the plan again from the record with its own files; here its files know one more name."""
+    more = '\n[[dns_record]]\nname = "sip"\nzone = "ocsguy.local"\ntype = "A"\nttl_s = 300\n' \
+           'values = { fe1 = ["10.10.0.11"], fe2 = ["10.20.0.11"] }\n'  # fmt: skip
+    with card.stage.frozen(*HANDS) as thaw:
+        head = approve(card, "UBO")
+        with card.stage.estate(lambda text: text.replace("\n[survey]", f"{more}\n[survey]")):
+            thaw()
+            assert why(card, head) == "RUN024E"
+    card.over("VOID", "is not the approved one")
+    card.nothing_ran()
