@@ -27,11 +27,15 @@ from typing import Any
 import click
 import requests
 
+from cli.processes import die_with_parent
 from cli.someone import NotSeen, Seen, Someone, label_of, walk
 
 CHANNEL = "C0INC"
 SPOILS = ("approver", "sites", "dns", "record")
 DURATIONS = "cms_failover=3,pool_failover=6,cms_dead=0.5,module_import=0.2"
+"""Long enough to be watched."""
+AT_ONCE = "zero"
+"""For a spoiled story, which proves that the demo can fail and is watched by nobody."""
 
 
 class Spoiled(Exception):
@@ -273,15 +277,16 @@ class Play:
 
 
 @contextmanager
-def _stage(out: Path) -> Iterator[dict[str, Any]]:
+def _stage(out: Path, durations: str) -> Iterator[dict[str, Any]]:
     """`lync-dr practice all` as a process of its own; gone afterwards, whatever happened."""
     log = (out / "practice.log").open("wb")
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli", "practice", "all", "--out", str(out), "--durations", DURATIONS],
+        [sys.executable, "-m", "cli", "practice", "all", "--out", str(out), "--durations", durations],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        preexec_fn=die_with_parent,
     )
     log.close()
     try:
@@ -311,6 +316,9 @@ def _ended(result: dict[str, Any], seconds: float) -> None:
 
 
 def _interrupted(*_: object) -> None:
+    """The first interruption ends the story; none may end the clearing up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -321,14 +329,15 @@ def _interrupted(*_: object) -> None:
 def demo(spoil: str | None, json_file: Path | None, out: Path | None) -> None:
     """Run the story once. Exit code 0 only if everything happened as it should."""
     began = time.monotonic()
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     kept = (out or Path("demo-out")).resolve()
     kept.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix="lync-dr-"))
     code = 1
     try:
         click.echo("Starting store, practice Slack, two sites, DNS, bot and workers …")
-        with _stage(stage) as place:
+        with _stage(stage, AT_ONCE if spoil else DURATIONS) as place:
             play = Play(place, kept, spoil or "")
             play.seen.start()
             try:

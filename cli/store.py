@@ -11,7 +11,6 @@ or ``redis-server`` from the PATH.
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import shutil
@@ -30,6 +29,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
+
+from cli.processes import die_with_parent
 
 SOCKET_LIMIT: Final = 104
 """Bytes a socket's path may have: sun_path holds 108 on Linux and 104 on BSD and macOS (unix(7))."""
@@ -119,7 +120,7 @@ class Launcher:
         conf = self._state_dir / "store.conf"
         conf.write_text(settings(self._state_dir, self._port))
         self._process = subprocess.Popen(
-            [find_server(), str(conf)], stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent, cwd=self._state_dir
+            [find_server(), str(conf)], stdin=subprocess.DEVNULL, preexec_fn=die_with_parent, cwd=self._state_dir
         )
         until = time.monotonic() + READY_WITHIN_S
         while not self._answers():
@@ -221,9 +222,3 @@ def _data_dir(state_dir: Path) -> Path:
 def _quoted(path: Path) -> str:
     text = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
-
-
-def _die_with_parent() -> None:
-    """Asks Linux to end this child when its parent is gone (prctl(2), PR_SET_PDEATHSIG); elsewhere nothing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)

@@ -7,16 +7,16 @@ Used by `lync-dr practice all` and, through it, by the demo. On a real host syst
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from cli.processes import die_with_parent
 
 GRACE_S = 8.0
 """Seconds a process has between SIGTERM and SIGKILL."""
@@ -40,12 +40,6 @@ class Part:
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     restarts: int = 0
     note: str = ""
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to end this child when its parent is gone (prctl(2), PR_SET_PDEATHSIG); elsewhere nothing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 class Supervisor:
@@ -147,7 +141,7 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     @staticmethod
