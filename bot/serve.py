@@ -71,6 +71,11 @@ class Bot:
                 "There is no bot token. Put the bot token (xoxb-…) of your Slack app into SLACK_BOT_TOKEN or the file "
                 "named by SLACK_BOT_TOKEN_FILE."
             )
+        if not slack.http_listen and not slack.app_token:
+            raise SlackTrouble(
+                "There is no app-level token. Socket Mode needs one (xapp-…, scope connections:write) in "
+                "SLACK_APP_TOKEN or the file named by SLACK_APP_TOKEN_FILE."
+            )
         if slack.http_listen and not slack.signing_secret:
             raise SlackTrouble(
                 "HTTP mode needs the app's signing secret in SLACK_SIGNING_SECRET or the file named by "

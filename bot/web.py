@@ -21,7 +21,7 @@ from bot.identity import Ask
 
 log: Final = logging.getLogger("lync-dr.slack")
 TIMEOUT_S: Final = 5
-START_S: Final = 20.0
+START_S: Final = 10.0
 """How long Slack may be unreachable at the start before the bot gives up; a supervisor starts it again."""
 _JSON: Final = ("chat.", "views.")
 
@@ -93,11 +93,6 @@ def introduce(ask: Ask, limit_s: float = START_S) -> Me:
 
 def check_app_token(token: str, api_url: str) -> None:
     """Whether Socket Mode is open to this app token. Raises `SlackTrouble`."""
-    if not token:
-        raise SlackTrouble(
-            "There is no app-level token. Socket Mode needs one (xapp-…, scope connections:write) in SLACK_APP_TOKEN "
-            "or the file named by SLACK_APP_TOKEN_FILE."
-        )
     client = web_client(token, api_url)
     try:
         client.apps_connections_open(app_token=token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from pathlib import Path
@@ -28,6 +29,9 @@ def bot(name: str, ready: Path | None) -> None:
     from incident.one_time import Seeds
     from incident.register import Register
 
+    # What these libraries complain about is said by the bot itself, in sentences, or mended without a word.
+    logging.getLogger("slack_sdk").setLevel(logging.CRITICAL)
+    logging.getLogger("slack_bolt").setLevel(logging.ERROR)
     root = open_root(name)
     settings, policy = root.settings, root.configuration.policy
     practice = bool(root.configuration.endpoints.practice)
