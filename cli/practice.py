@@ -69,8 +69,12 @@ def _json_ready(path: Path) -> Callable[[], bool]:
     return ready
 
 
+def _is_ours(name: str) -> bool:
+    return name.startswith(("LYNC_DR_", "SLACK_"))
+
+
 def _base_env(out: Path) -> dict[str, str]:
-    env = {k: v for k, v in os.environ.items() if k not in _LEFT_OUT and not k.startswith(("SLACK_", "LYNC_DR_"))}
+    env = {k: v for k, v in os.environ.items() if k not in _LEFT_OUT and not _is_ours(k)}
     env |= {k: v for k, v in os.environ.items() if k.startswith("LYNC_DR_SPEED_")}
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(CONFIG.parent), env.get("PYTHONPATH", ""))))
     env["PYTHONUNBUFFERED"] = "1"
@@ -163,7 +167,7 @@ def rehearse(
         stage.first_sample()
         estate = json.loads((out / "estate" / "estate.json").read_text("utf-8"))
         controls = {name: member["control"] for name, member in estate.items()}
-        ours = {name: value for name, value in stage.env.items() if os.environ.get(name) != value}
+        ours = {name: value for name, value in stage.env.items() if _is_ours(name) or os.environ.get(name) != value}
         rehearsal = Rehearsal(out, slack["page_url"], ours, controls, stage.keys, supervisor.pids())
         rehearsal.write()
         stopping = threading.Event()
