@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import click
 
 from cli.roots import now, open_journal_of
-from config.load import ConfigError, load_all, load_policy, load_settings
+from config.load import ConfigError, Configuration, load_all, load_policy, load_settings
 from config.settings import Settings
 from incident.journal import JournalError
 from incident.keys import KeyTrouble
@@ -118,7 +118,7 @@ def doctor() -> None:
 
 
 def look_at_all() -> Iterator[Line]:
-    """Files, people, keys, secrets, store, in this order."""
+    """Files, people, secrets, codes, store, servers, in this order."""
     settings = load_settings()
     try:
         configuration = load_all(settings)
@@ -130,6 +130,7 @@ def look_at_all() -> Iterator[Line]:
     yield from secret_lines(settings, configuration.policy, configuration.endpoints.credentials())
     yield from seed_lines(settings.state / "seeds", configuration.policy)
     yield from store_lines(settings)
+    yield from server_lines(configuration)
 
 
 def people_lines(policy: Policy) -> Iterator[Line]:
@@ -212,3 +213,14 @@ def store_lines(settings: Settings) -> Iterator[Line]:
                     yield Line("warn", f"{one.name}: at the last look at Slack: {trouble[1]}")
     except (JournalError, KeyTrouble) as trouble_text:
         yield Line("MISSING", str(trouble_text))
+
+
+def server_lines(configuration: Configuration) -> Iterator[Line]:
+    """Whether the servers answer what is asked before a failover. Where no password is, this is no worker's host."""
+    from cli.servers import trouble_of
+
+    try:
+        for where, said in trouble_of(configuration):
+            yield Line("MISSING", f"{where}: {said}") if said else Line("ok", f"{where} answers")
+    except ConfigError:
+        yield Line("warn", "servers were not asked: no account for them here (workers' hosts need it)")

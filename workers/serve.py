@@ -147,9 +147,9 @@ class Root:
         writer = load_writer(self._name, state_dir=settings.state, keys=keys)
         journal = open_journal(settings.store_url, writer, keys, settings.state, weak_ok=settings.weak_store)
         rules = Rules(policy=config.policy, practice=bool(config.endpoints.practice))
-        secret = _passwords(settings, config.endpoints)
+        secret = passwords(settings, config.endpoints)
         redactor = Redactor(secret.values())
-        remote = WinRmRemote(_endpoints(settings, config.endpoints), redactor)
+        remote = WinRmRemote(doors(settings, config.endpoints), redactor)
         survey, bell = config.estate.survey, RqDoorbell(settings.store_url)
         looker = Looker(
             remote,
@@ -189,11 +189,12 @@ class Root:
         return os.getpid() == self._pid or os.getppid() == self._pid
 
 
-def _passwords(settings: Settings, endpoints: Endpoints) -> dict[str, str]:
+def passwords(settings: Settings, endpoints: Endpoints) -> dict[str, str]:
+    """Reference -> password, as the secrets are now. Raises `ConfigError` where one is missing."""
     return {reference: settings.credential(reference).password.reveal() for reference in endpoints.credentials()}
 
 
-def _endpoints(settings: Settings, endpoints: Endpoints) -> dict[str, winrm_remote.Endpoint]:
+def doors(settings: Settings, endpoints: Endpoints) -> dict[str, winrm_remote.Endpoint]:
     """The hosts of the endpoints file as the door wants them, with their secrets."""
     found = {}
     for host, one in endpoints.hosts.items():
