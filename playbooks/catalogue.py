@@ -201,6 +201,8 @@ _ENTRIES = (
         _p(TargetFqdn="fqdn", UserSipAddress="sip", Verbose="switch"),
         ("TargetFqdn", "UserSipAddress"),
     ),
+    # The page on which meetings are made and joined, as the target pool serves it; needs a test user of that pool.
+    _entry("Test-CsWebScheduler", "observe", _p(TargetFqdn="fqdn", Verbose="switch"), ("TargetFqdn",)),
 )
 
 CATALOGUE: Mapping[str, Entry] = MappingProxyType({e.cmdlet: e for e in _ENTRIES})

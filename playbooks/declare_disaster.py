@@ -82,7 +82,8 @@ def _plan(case: _Case) -> Plan:
     already: list[str] = []
     left_out: list[str] = []
     steps = [*_cms(case, already), *_edges(case, already), *_pool(case, already)]
-    steps += [*_dns(case, already, left_out), *_proof(case)]
+    steps += [*_dns(case, already, left_out)]
+    steps += [*_proof(case, left_out, named=any(s.id == "dns.answers" for s in steps))]
     return Plan(
         kind=KIND,
         pool=case.lost.name,
@@ -454,7 +455,8 @@ def _all_answers(case: _Case, right: list[tuple[DnsRecord, DnsServer]]) -> Step:
     )
 
 
-def _proof(case: _Case) -> Iterable[Step]:
+def _proof(case: _Case, left_out: list[str], *, named: bool) -> Iterable[Step]:
+    """Sign-in, then the meeting page; that one only where names are followed, as it is found by its name."""
     timing, lost = case.estate.timing.proof, case.lost
     user = next((u for u in case.estate.test_user if u.pool == lost.name), None)
     if user is not None:
@@ -471,6 +473,23 @@ def _proof(case: _Case) -> Iterable[Step]:
             usual_s=timing.usual_s,
             on_failure="degraded",
         )
+    if user is not None and named:
+        asked = look.meeting_look(case.host, case.heir)
+        yield Step(
+            id="proof.meeting",
+            part="proof",
+            title=f"The meeting page answers through {case.heir.name}",
+            host=case.host,
+            effect="observe",
+            rerun="harmless",
+            verify=_poll(_check(fact_is(f"meeting.{case.heir.name}", "Success"), asked), timing),
+            limit_s=timing.verify_limit_s,
+            usual_s=timing.usual_s,
+            on_failure="degraded",
+            note=f"{case.heir.name} itself may keep the old address of the page until the name's TTL is over.",
+        )
+    elif user is not None:
+        left_out.append("The meeting page is not proven, as no name could be followed: open a meeting link by hand.")
     if user is None or case.pair.ask_person:
         yield Step(
             id="proof.person",

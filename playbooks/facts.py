@@ -291,6 +291,12 @@ def signin_look(host: str, pool: Pool, target: Pool, sip: str) -> CallLook:
     return CallLook(host=host, call=asked, feeds=(f"signin.{pool.name}",))
 
 
+def meeting_look(host: str, target: Pool) -> CallLook:
+    """Whether the meeting page answers through ``target``. A failed transaction is a result, not red text."""
+    asked = call("Test-CsWebScheduler", "Result", "Error", "Diagnosis", TargetFqdn=target.fqdn)
+    return CallLook(host=host, call=asked, feeds=(f"meeting.{target.name}",))
+
+
 def looks(estate: Estate, pool: str) -> tuple[AnyLook, ...]:
     """Everything one survey asks before ``pool`` is failed over: from the surviving side, and whether it answers.
 
@@ -580,7 +586,7 @@ def backup_faults(modules: Iterable[str]) -> tuple[str, ...]:
     return tuple(faults)
 
 
-def _signin(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, FactValue]:
+def _result(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, FactValue]:
     for row in answer.rows:
         if row.get("Result"):
             return {look.feeds[0]: str(row["Result"])}
@@ -597,7 +603,8 @@ _READERS: Mapping[str, Callable[[Estate, CallLook, CallAnswer], dict[str, FactVa
     "Get-CsWindowsService": _services,
     "Get-CsBackupServiceStatus": _backup,
     "Get-CsUser": _users,
-    "Test-CsRegistration": _signin,
+    "Test-CsRegistration": _result,
+    "Test-CsWebScheduler": _result,
 }
 
 
@@ -620,6 +627,7 @@ _TITLES = (
     (r"answers\.(.+)\.worker", "whether {0} answers us"),
     (r"answers\.(.+)\.([^.]+)", "whether {0} answers {1}"),
     (r"signin\.(.+)", "sign-in of a {0} user"),
+    (r"meeting\.(.+)", "the meeting page on {0}"),
 )
 
 

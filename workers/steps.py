@@ -74,7 +74,7 @@ def carry(hand: Hand, step: Step) -> Ending | None:
         nothing = Seen(Facts(), None, "not_begun", "not looked at", datetime.now(UTC))
         text = f"{step.title} was left alone, because this was not done: {undone}. The name keeps what it has"
         return _fail(hand, step, nothing, text, certain="Nothing was sent.")
-    seen = look(hand, step)
+    seen = glance(hand, step)
     if seen.so is True:
         if state.attempts:
             hand.do(_verified(hand, step, seen, 0), give=step.holds)
@@ -130,6 +130,22 @@ def look(hand: Hand, step: Step) -> Seen:
     run = RunId(hand.incident, f"{step.id}.look", len(hand.step(step.id).attempts))
     answers = hand.tools.looker.look(check.looks, hand.tools.probe_s, run)
     return _seen(step, read(hand.tools.own.estate, check.looks, answers))
+
+
+def glance(hand: Hand, step: Step) -> Seen:
+    """Asks one question after another only until it is decided whether the step is so: of two views of a dead CMS one
+    answers at once and the other hangs until it is given up."""
+    check = step.probe or step.verify
+    if check is None:
+        return look(hand, step)
+    run = RunId(hand.incident, f"{step.id}.look", len(hand.step(step.id).attempts))
+    deadline, facts = Deadline.after(hand.tools.probe_s), Facts()
+    for one in check.looks:
+        answers = hand.tools.looker.look((one,), deadline.left(), run)
+        facts = facts.having(dict(read(hand.tools.own.estate, (one,), answers)))
+        if holds(check.so, facts) is not None:
+            break
+    return _seen(step, facts)
 
 
 def _look_back(hand: Hand, step: Step) -> Seen:
@@ -277,7 +293,7 @@ def _outcome(hand: Hand, step: Step, attempt: Attempt, answer: Answer, took_ms: 
             meaning=f"{means.means}. Do: {means.do}." if means.known else means.means, repeat=_repeat(means.repeat),
         )  # fmt: skip
     elif isinstance(answer, Refused):
-        sentence = f"{where}: nothing was run. {answer.sentence}"
+        sentence = f"{where}: {answer.sentence}"
         end = replace(end, result="refused", sentence=sentence, repeat="safe: nothing was run")
     else:
         red = tuple(line.text or line.message for line in answer.red)
@@ -394,13 +410,22 @@ def _watch(hand: Hand, step: Step) -> Ending | None:
             say_slow(hand, step, took)
         if seen.so is True:
             hand.do(_verified(hand, step, seen, int(took * 1000)))
-            if step.part == "proof":
-                hand.do(Prove(hand.epoch, f"{step.title}: seen at {_clock(seen.at)}."))
+            if proof := _proof(hand, step):
+                hand.do(Prove(hand.epoch, f"{proof}, seen at {_clock(seen.at)}."))
             return None
         if took >= limit:
             text = f"{step.title}: not seen within {_span(limit)} from {_clock(at)}"
             return _fail(hand, step, seen, text, certain="Nothing was changed by looking.")
         hand.pause(min(_every(step), max(0.05, limit - took)))
+
+
+def _proof(hand: Hand, step: Step) -> str:
+    """What proves service, once this was the last of all that is proven without a person; empty while one is open or
+    was not seen: a sign-in without the meeting page is no proof of service."""
+    if step.part != "proof":
+        return ""
+    proofs = [s for s in hand.state.steps if s.plan.get("part") == "proof" and s.plan.get("act") is None]
+    return "; ".join(s.title for s in proofs) if all(s.status == "done" for s in proofs) else ""
 
 
 def _ask_person(hand: Hand, step: Step, task: HumanTask) -> Ending | None:

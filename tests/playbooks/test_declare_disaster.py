@@ -71,7 +71,7 @@ def test_the_steps_have_the_names_everybody_uses() -> None:
     made = plan()
     ids = [s.id for s in made.steps]
     assert ids[:5] == ["cms", "edge.edge1", "pool", "dns.meet.dns2", "dns.meet.dns2.drop"]
-    assert ids[-2:] == ["dns.answers", "proof.signin"]
+    assert ids[-2:] == ["proof.signin", "proof.meeting"]
     assert {s.id: s.effect for s in made.steps[:4]} == {
         "cms": "once",
         "edge.edge1": "converge",
@@ -234,7 +234,15 @@ def test_without_a_test_user_a_person_proves_it() -> None:
     data = copy.deepcopy(file_data())
     data["pair"][0]["ask_person"] = True
     both = plan(estate=Estate.model_validate(data))
-    assert [s.id for s in both.steps[-2:]] == ["proof.signin", "proof.person"]
+    assert [s.id for s in both.steps[-3:]] == ["proof.signin", "proof.meeting", "proof.person"]
+
+
+def test_without_names_the_meeting_page_is_not_proven_and_that_is_said() -> None:
+    seen = lost_london()
+    made = plan(seen.having({fact: unknown("no answer") for fact in seen if fact.startswith("dns")}))
+    assert made.step("proof.signin") is not None
+    assert made.step("proof.meeting") is None
+    assert any("meeting page is not proven" in text for text in made.left_out)
 
 
 def test_the_cms_of_another_pair_is_moved_only_when_nobody_runs_it() -> None:

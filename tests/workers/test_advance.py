@@ -38,6 +38,26 @@ def test_a_run_from_approval_to_proof() -> None:
     assert world.state.seq == before
 
 
+def test_a_view_that_may_hang_on_a_dead_cms_is_not_asked_once_another_has_decided() -> None:
+    world = World().approved()
+    world.remote.seen.clear()
+    world.advance()
+    before = [seen.cmdlet for seen in world.remote.seen if seen.run.step == "cms.look"]
+    assert before == ["Get-CsConfigurationStoreLocation"]
+
+
+def test_a_sign_in_without_the_meeting_page_proves_nothing() -> None:
+    world = World(own=configuration(verify_limit_s=1)).approved()
+
+    def fails(sites: Sites, call: CallLike) -> Play:
+        return Play(rows=({"Result": "Failure"},))
+
+    world.sites.tricks["Test-CsWebScheduler"] = [fails] * 20
+    assert isinstance(world.advance(), Closed)
+    assert (world.status("proof.signin"), world.status("proof.meeting")) == ("done", "degraded")
+    assert world.state.clocks.t5 is None
+
+
 # --- the truth table ----------------------------------------------------------------------------------------
 
 
@@ -269,7 +289,8 @@ def test_a_dns_server_that_fails_is_a_debt_and_no_name_is_emptied() -> None:
         name: {"10.10.0.11"} if name == "meet" else {"10.20.0.11"} for name in world.sites.names
     }
     assert len(world.sent(DROP)) == 4
-    assert world.state.clocks.t5
+    # The meeting page is found by a name that still points at the lost site: signing in alone proves no service.
+    assert (world.status("proof.signin"), world.state.clocks.t5) == ("done", None)
 
 
 def test_a_hand_that_was_overtaken_writes_nothing_more() -> None:

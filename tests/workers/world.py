@@ -170,6 +170,9 @@ class Sites:
                 else Play(rows=({"Identity": f"CentralManagement:{self.cms}.ocsguy.local", "Active": True},))
             ),
             "Get-CsUser": lambda: Play(count=4212),
+            "Test-CsWebScheduler": lambda: Play(
+                rows=({"Result": "Success" if "10.20.0.11" in self.names["meet"] else "Failure"},)
+            ),
             "Test-CsRegistration": lambda: Play(
                 rows=({"Result": "Success" if self.pools["fe1"] == "FailedOver" else "Failure"},)
             ),
