@@ -10,9 +10,11 @@ Over HTTP the signature is checked on the raw body before anything is parsed; a 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import re
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -134,9 +136,28 @@ class Socket(SocketModeHandler):
     def __init__(self, doors: Doors, app_token: str) -> None:
         super().__init__(doors.app, app_token)
         self._doors = doors
+        self._leaving = False
+
+    def leave(self) -> None:
+        """Hang up at once.
+
+        The client's own `close` first waits up to three seconds for its receiving thread; shutting the socket down
+        wakes that thread, and tells Slack that nothing is taken here any more.
+        """
+        self._leaving = True
+        self.client.closed = True
+        self.client.auto_reconnect_enabled = False
+        session = self.client.current_session
+        if session is not None and session.sock is not None:
+            with contextlib.suppress(OSError):
+                session.sock.shutdown(socket.SHUT_RDWR)
+        self.client.close()
 
     def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
         """One envelope. Bolt acknowledges through its listeners."""
+        if self._leaving:
+            # Not acknowledged: Slack says so to the person, who presses again and reaches another bot.
+            return
         event = str((req.payload or {}).get("event_id") or "") if isinstance(req.payload, dict) else ""
         if not self._doors.first(f"envelope:{req.envelope_id}") or (event and not self._doors.first(f"event:{event}")):
             client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))

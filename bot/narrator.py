@@ -314,7 +314,7 @@ class Narrator:
             if message is not None and message.request is not None:
                 self._note_card(incident, message.request, Sent(channel, ts), message.person or None)
                 return
-            if not self.outbox.busy():
+            if self.narrating and not self.outbox.busy():
                 return
             self._stopping.wait(0.05)
 

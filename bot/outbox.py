@@ -277,20 +277,19 @@ class Outbox:
         self._tokens[channel] = (self._level(channel, now) - 1, now)
 
     def _post(self, batch: list[Item]) -> None:
-        item = batch[0]
+        """Post, remember where, tell who asked; only then is the channel free, so that a fast click can wait for it."""
         try:
             sent = self._posted(batch)
+            for one in batch if sent is not None else ():
+                assert sent is not None
+                with self._wake:
+                    self._unsaved.append((one.book, one.key, sent.text()))
+                self._save()
+                self._remember(one, sent)
         finally:
             with self._wake:
-                self._busy.discard(item.channel)
+                self._busy.discard(batch[0].channel)
                 self._wake.notify_all()
-        if sent is None:
-            return
-        for one in batch:
-            with self._wake:
-                self._unsaved.append((one.book, one.key, sent.text()))
-            self._save()
-            self._remember(one, sent)
 
     def _save(self) -> None:
         """Write down what was posted. Where the notes cannot be reached it is tried again, and until then a restart

@@ -123,7 +123,7 @@ class Bot:
         self.watch.wind_down()
         self.narrator.wind_down()
         if self.socket is not None:
-            self.socket.close()  # type: ignore[no-untyped-call]
+            self.socket.leave()
         if self.http is not None:
             self.http.stop()
         if self.doors is not None:

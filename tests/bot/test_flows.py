@@ -11,7 +11,7 @@ from cli.someone import Seen, Someone, label_of, walk
 from config.load import load_policy
 from incident.events import Refused
 from tests.bot.stage import POLICY_FILE, Slack, Stage, on_stage
-from tests.workers.test_advance import POOL, red_and_untouched
+from tests.workers.test_advance import POOL, red_and_half, red_and_untouched
 
 
 def press(who: Someone, seen: Seen, label: str) -> dict[str, object]:
@@ -165,3 +165,29 @@ def test_everybody_gets_an_answer(stage: Stage) -> None:
     register = stage.world.bot.journal.read("register")
     assert any(isinstance(r.event, Refused) and r.event.what == "declare" for r in register)
     assert not [s for s in walk(rita.screen("C0INC")) if "DISASTER" in s.text and s.ts > refused.ts]
+
+
+def test_dialogs_that_only_show_or_correct(stage: Stage) -> None:
+    rita, bo, chen = (stage.slack.someone(k) for k in ("rita", "bo", "chen"))
+    stage.world.sites.tricks[POOL] = [red_and_half]
+    rita.type("C0INC", "/lync declare-disaster fe1")
+    card = rita.find("APPROVE?", channel="C0INC", button="Commands")
+    press(rita, card, "Commands")
+    shown = str(rita.wait(lambda s: s["modal"], "the commands")["modal"])
+    assert "Invoke-CsPoolFailOver -PoolFqdn fe1.ocsguy.local -DisasterMode -Verbose -Confirm:$false" in shown
+    declared = chen.find("DISASTER DECLARED", channel="C0INC", button="Outage began")
+    press(bo, declared, "Outage began")
+    assert "hh:mm" in str(bo.submit({"Outage began at (hh:mm, UTC)": "soon"})["errors"])
+    bo.submit({"Outage began at (hh:mm, UTC)": "00:00"})
+    bo.find("Outage began 00:00. Set.", ephemeral=True)
+    board = chen.find("Waiting for", channel="C0INC", button="I take over")
+    press(chen, board, "I take over")
+    chen.find("Lead Chen Wu", channel="C0INC")
+
+    press(bo, bo.find("APPROVE?", dm=True, button="Approve"), "Approve")
+    failed = chen.find("FAILED", channel="C0INC", button="It is done")
+    for who, reason in ((chen, "seen on the console"), (bo, "I saw it too")):
+        press(who, failed, "It is done")
+        who.submit({"Why?": reason})
+    decided = chen.find("DECIDED · it is done · Chen Wu, Bo Lund", channel="C0INC")
+    assert "against the probe" in " ".join(decided.text.split())

@@ -59,7 +59,6 @@ def test_a_killed_narrator_neither_loses_nor_doubles(history: Slack, tmp_path: P
         rita.find("APPROVE?", channel="C0INC", button="Approve")
         rita.find("Asked for approval", channel="C0INC")
         stage.stop_bot()
-        rita.type("C0INC", "/lync stop")  # nobody hears it
         stage.world.do(stage_note(stage, "written while no bot was there"))
         stage.start()
         rita.find("written while no bot was there", channel="C0INC")
