@@ -10,7 +10,8 @@ import click
 
 from cli.roots import Root, find_incident, now, open_root
 from incident.clocks import figures, minutes
-from incident.state import Incident
+from incident.state import Incident, Request
+from playbooks.plan import Plan
 
 
 @click.command()
@@ -90,8 +91,7 @@ def lines(state: Incident) -> str:
     head.append(f"Waiting for: {waiting_for(state)}")
     question = state.request
     if state.phase == "asking" and question is not None:
-        head.append(f"Question {question.number}: code {question.short}, expires {question.expires:%H:%M:%S} UTC")
-        head.append(f"Answer here: lync-dr approve {state.id} --code {question.short} --person YOU")
+        head += asked(state, question)
     steps = []
     for number, step in enumerate(state.steps, 1):
         steps.append(
@@ -100,6 +100,34 @@ def lines(state: Incident) -> str:
     if state.hard_stop is not None:
         steps.append(f"STOP: {state.hard_stop.text} {state.hard_stop.todo}")
     return "\n".join((*head, *steps))
+
+
+def asked(state: Incident, question: Request) -> list[str]:
+    """The open question as the card has it: how sure, every warning, every call as it will go to the servers."""
+    planned = state.planned
+    words = " ".join(planned.words) if planned else ""
+    found = [
+        f"Question {question.number} · {question.level.upper()} · plan {words} · code {question.short} · expires "
+        f"{question.expires:%H:%M:%S} UTC"
+    ]
+    for warning in planned.warnings if planned else ():
+        todo = f" {warning['todo']}" if warning.get("todo") else ""
+        found.append(f"  {str(warning.get('level', '')).upper():<6} {warning.get('text', '')}{todo}")
+    found += [f"  {host:<20} {call}" for host, call in calls_of(state)]
+    typed = f" --type-pool {state.declared.pool}" if question.level == "red" else ""
+    if question.level == "red" and not question.still_disaster:
+        found.append(f"The asker must insist first: lync-dr still-a-disaster {state.id} --person {question.asker}")
+    found.append(f"Answer here: lync-dr approve {state.id} --code {question.short}{typed} --person YOU")
+    return found
+
+
+def calls_of(state: Incident) -> list[tuple[str, str]]:
+    """(host, literal call) of the plan's steps; from the record, so that it is what would be approved."""
+    try:
+        plan = Plan.from_data(state.planned.plan) if state.planned else None
+    except ValueError:
+        return [("", "The calls of this plan cannot be read by this version. Do not approve here.")]
+    return [(step.host, step.literal) for step in plan.steps if step.literal] if plan else []
 
 
 def waiting_for(state: Incident) -> str:

@@ -15,6 +15,8 @@ from incident.state import Incident
 def line(event: ev.Event, state: Incident, reader: Reader) -> str:
     """What this event says in the log; empty for what needs no line. `state` is the state after it."""
     who = reader.actor(event.actor)
+    if event.actor is not None and event.actor.via == "cli":
+        who += " in a terminal"
     match event:
         case ev.Declared():
             return f"Declared by {who}: {story.way(state)} {quoted(event.reason)}"

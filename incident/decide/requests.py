@@ -14,7 +14,7 @@ from incident.commands import (
     TakeLead,
 )
 from incident.decide.case import Case, Result, no
-from incident.decide.who import authorise, identify
+from incident.decide.who import authorise, identify, unproven
 from incident.events import (
     Actor,
     CardPosted,
@@ -100,6 +100,8 @@ def add_note(case: Case, command: AddNote) -> Result:
     who = identify(case, command.actor, "note", need_account=False)
     if isinstance(who, Refusal):
         return who
+    if command.actor.via == "cli" and (wrong := unproven(case, command.actor, who, "note")):
+        return wrong
     return (Noted(actor=as_person(command.actor, who), text=command.text),)
 
 

@@ -6,7 +6,7 @@ from incident import rulings
 from incident.commands import Confirm, GoOn, Refusal, Rule, Stop
 from incident.decide.case import Case, Result, no
 from incident.decide.requests import as_person, open_or_refusal
-from incident.decide.who import authorise, identify
+from incident.decide.who import authorise, identify, unproven
 from incident.events import Confirmed, Event, Ruling, RulingVoted, StopOrdered, WentOn
 from incident.policy import Person
 from incident.state import Failure, StepState
@@ -17,6 +17,8 @@ def stop(case: Case, command: Stop) -> Result:
     who = identify(case, command.actor, "stop", need_account=False)
     if isinstance(who, Refusal):
         return who
+    if command.actor.via == "cli" and (wrong := unproven(case, command.actor, who, "stop")):
+        return wrong
     if closed := open_or_refusal(case, "stop", command.actor):
         return closed
     state = case.incident

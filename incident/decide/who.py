@@ -82,9 +82,9 @@ def authorise(
     if not any(person.may(role) for role in roles):
         return refuse("role", _lacks(case, person, roles, pool))
     if actor.via == "cli":
-        unproven = _unproven(case, actor, person, what, request)
-        if unproven is not None:
-            return unproven
+        wrong = unproven(case, actor, person, what, request)
+        if wrong is not None:
+            return wrong
     if "approve" in roles and case.rules.policy.approver_group and not _in_group(actor):
         return refuse("group", f"You are not in the Slack group that may approve for {pool}. Nothing happened.")
     return person
@@ -103,8 +103,11 @@ def _in_group(actor: Actor) -> bool:
     return actor.via == "cli" or (actor.account is not None and actor.account.in_group is True)
 
 
-def _unproven(case: Case, actor: Actor, person: Person, what: str, request: int | None) -> Refusal | None:
-    """In a terminal a person is proved by a one-time code: right, not spent, and not too often wrong before."""
+def unproven(case: Case, actor: Actor, person: Person, what: str, request: int | None = None) -> Refusal | None:
+    """In a terminal a person is proved by a one-time code: right, not spent, and not too often wrong before.
+
+    Asked also where no role is needed: nobody may stop a run, or write a note, in another person's name.
+    """
     if case.state is None:
         if actor.code_step is not None:
             return None

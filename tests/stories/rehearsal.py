@@ -128,7 +128,6 @@ class Rehearsal:
         self._known: dict[str, str] = {}
         self._calls_before: dict[str, int] = {}
         self._register_before = 0
-        self._codes: dict[str, int] = {}
         self.admin("rates", enabled=False)
 
     def _up(self) -> bool:
@@ -170,7 +169,6 @@ class Rehearsal:
         wait_for(lambda: self.control("leeds", "state")["partner_alive"], "the two sites to see each other")
         self._calls_before = {host: len(self.control(host, "log")) for host in HOSTS}
         self._register_before = self.journal.head(REGISTER).seq
-        self._codes.clear()
         mark = f"{time.time():.6f}"
         for person in self.people.values():
             person.mark = mark
@@ -258,17 +256,14 @@ class Rehearsal:
         return Seeds(self.out / "state" / "seeds")
 
     def code(self, person: str) -> str:
-        """A one-time code of an enrolled person that has not been used in this test; at most three in 30 s."""
+        """A one-time code of an enrolled person that the last incident has not taken yet.
+
+        The present one, so that it still counts half a minute later; the next one where the present one is spent.
+        """
         seed = (self.out / "state" / "seeds" / f"{person}.seed").read_text("ascii").strip()
-
-        def next_step() -> int:
-            present = int(time.time()) // STEP_S
-            step = max(present - 1, self._codes.get(person, 0) + 1)
-            return step if step <= present + 1 else 0
-
-        step = wait_for(next_step, f"a fresh code of {person}", STEP_S + 5)
-        self._codes[person] = step
-        return pyotp.TOTP(seed).generate_otp(step)
+        spent = self.incident().code_steps.get(person, 0) if self.journal.incidents() else 0
+        wait_for(lambda: spent <= int(time.time()) // STEP_S, "the code after the next one", STEP_S + 5)
+        return pyotp.TOTP(seed).generate_otp(max(spent + 1, int(time.time()) // STEP_S))
 
     # --- reading ---------------------------------------------------------------------------------------------
 

@@ -15,8 +15,7 @@ import redis
 
 from tests.cli.conftest import installation as installation
 from tests.cli.installation import SECRETS, Installation
-from tests.stories.rehearsal import CHANNEL, Rehearsal, walk
-from tests.waiting import wait_for
+from tests.stories.rehearsal import Rehearsal, walk
 
 LIMIT_S = 45.0
 """For a whole command on a machine that is busy with other things; alone they take one to eleven seconds."""
@@ -208,18 +207,3 @@ def test_a_token_slack_does_not_know(rehearsal: Rehearsal) -> None:
     assert "Slack does not accept the bot token (invalid_auth)" in done.stderr
     assert done.stderr.count("\n") == 1
     _nothing_leaks(rehearsal, done, *SECRETS.values())
-
-
-def test_slack_gone_in_the_middle_stops_no_run(rehearsal: Rehearsal) -> None:
-    rehearsal.declare()
-    rehearsal.admin("fault", down="error")
-    rehearsal.enroll("bo")
-    question = rehearsal.incident().request
-    assert question is not None
-    done = rehearsal.lync_dr(
-        "approve", "--code", question.short, "--person", "bo", "--otp", rehearsal.code("bo"), limit_s=60
-    )
-    assert done.returncode == 0, done.stderr
-    wait_for(lambda: rehearsal.incident().clocks.t5, "the run to end without Slack", 60)
-    rehearsal.admin("fault", clear=True)
-    rehearsal.rita.find("RECOVERED", channel=CHANNEL, limit_s=60)

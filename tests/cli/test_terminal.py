@@ -1,0 +1,139 @@
+"""The day Slack is gone: two persons, each proved by a one-time code, in a terminal over a real store.
+
+What bot and look worker would have written is written here with their keys; the commands are the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from incident.commands import AskApproval, RecordSurvey
+from incident.events import Account, LockedOut, Refused, StopOrdered, Voted
+from incident.register import Register
+from tests.cli.installation import Installation
+from tests.incident.rules import play
+
+
+def _declared(here: Installation) -> str:
+    here.enroll("rita", "bo", "chen")
+    done = here.lync_dr("declare", "fe1", "dc1", "power", "--person", "rita", "--otp", here.code("rita"))
+    assert done.returncode == 0, done.stderr
+    assert "fe1 London: declared as" in done.stdout
+    assert "A second person must approve" in done.stdout
+    return here.incident().id
+
+
+def _asked(here: Installation, level: str = "green") -> str:
+    """Declared in the terminal; then the look worker's survey and plan, and the bot's question."""
+    name = _declared(here)
+    told = here.desk("look").do(name, RecordSurvey((play.surveyed(datetime.now(UTC)), play.planned(level=level))))
+    assert told.ok
+    assert here.desk("bot").do(name, AskApproval(None, "n0" * 16)).ok
+    return name
+
+
+def _refusals(here: Installation) -> list[tuple[str, int]]:
+    return [(r.event.why, r.event.count) for r in here.records() if isinstance(r.event, Refused)]
+
+
+def test_two_persons_wholly_in_a_terminal(installation: Installation) -> None:
+    here = installation
+    _asked(here)
+    shown = here.lync_dr("status")
+    assert "code 7K2M9Q" in shown.stdout
+    assert f"lync-dr approve {here.incident().id} --code 7K2M9Q" in shown.stdout
+
+    alone = here.lync_dr("approve", "--code", "7K2M9Q", "--person", "rita", "--otp", here.code("rita"))
+    assert alone.returncode == 1
+    assert "another person must approve" in alone.stderr
+    guessed = here.lync_dr("approve", "--code", "AAAAAA", "--person", "bo", "--otp", here.code("bo"))
+    assert (guessed.returncode, "APR049E") == (1, _refusals(here)[-1][0])
+
+    code = here.code("bo")
+    done = here.lync_dr("approve", "fe1", "--code", "7k2m9q", "--person", "bo", "--otp", f"{code[:3]} {code[3:]}")
+    assert done.returncode == 0, done.stderr
+    assert "Your approval counted at" in done.stdout
+    vote = next(r for r in here.records() if isinstance(r.event, Voted))
+    assert vote.actor is not None
+    assert (vote.by, vote.actor["person"], vote.actor["via"]) == ("cli", "bo", "cli")
+    assert isinstance(vote.actor["code_step"], int)
+
+    again = here.lync_dr("stop", "--person", "bo", "--otp", code)
+    assert again.returncode == 1
+    assert "This one-time code was used before" in again.stderr
+    stopped = here.lync_dr("stop", "--person", "chen", "--otp", here.code("chen"))
+    assert (stopped.returncode, stopped.stdout) == (0, "Stopped after the step in flight.\n")
+    assert sum(isinstance(r.event, StopOrdered) for r in here.records()) == 1
+    assert [why for why, _ in _refusals(here)] == ["APR020E", "APR049E", "REF032E"]
+
+
+def test_three_wrong_codes_lock_and_nobody_stops_in_anothers_name(installation: Installation) -> None:
+    here = installation
+    _asked(here)
+    said = []
+    for argv in (("stop",), ("approve", "--code", "7K2M9Q"), ("approve", "--code", "7K2M9Q")):
+        done = here.lync_dr(*argv, "--person", "bo", "--otp", "00000x")
+        assert done.returncode == 1
+        said.append(done.stderr.strip())
+    assert said[0].startswith("Wrong code, 1 of 3.")
+    assert said[2] == "Wrong code, 3 of 3. You may no longer approve in this incident; the channel is told."
+    late = here.lync_dr("approve", "--code", "7K2M9Q", "--person", "bo", "--otp", here.code("bo"))
+    assert late.returncode == 1
+    assert "Ask another approver" in late.stderr
+    assert here.incident().stop is None
+    assert [r.event.person for r in here.records() if isinstance(r.event, LockedOut)] == ["bo"]
+
+
+def test_under_red_the_asker_insists_and_the_pool_is_typed(installation: Installation) -> None:
+    here = installation
+    name = _asked(here, "red")
+    assert "RED" in here.lync_dr("status").stdout
+    approve = ("approve", name, "--code", "7K2M9Q", "--person", "bo")
+    assert "Still a disaster" in here.lync_dr(*approve, "--otp", here.code("bo")).stderr
+    insisted = here.lync_dr("still-a-disaster", name, "--person", "rita", "--otp", here.code("rita"))
+    assert insisted.returncode == 0, insisted.stderr
+    assert "Type fe1 to approve" in here.lync_dr(*approve, "--otp", here.code("bo")).stderr
+    done = here.lync_dr(*approve, "--type-pool", "FE1", "--otp", here.code("bo"))
+    assert done.returncode == 0, done.stderr
+
+
+def test_whom_slack_last_saw_deactivated_is_refused(installation: Installation) -> None:
+    here = installation
+    _asked(here)
+    gone = Account(deleted=True, team="TPRACTICE")
+    Register(here.desk("bot").journal).looked({"TPRACTICE/UBO": gone})
+    done = here.lync_dr("approve", "--code", "7K2M9Q", "--person", "bo", "--otp", here.code("bo"))
+    assert done.returncode == 1
+    assert "deactivated" in done.stderr
+    assert _refusals(here)[-1][0] == "APR024E"
+
+
+def test_decline_then_cancel(installation: Installation) -> None:
+    here = installation
+    name = _asked(here)
+    declined = here.lync_dr("decline", "--why", "not tonight", "--person", "chen", "--otp", here.code("chen"))
+    assert (declined.returncode, declined.stdout) == (0, "Declined. Nothing was run.\n")
+    mine = here.lync_dr("cancel", "--person", "bo", "--otp", here.code("bo"))
+    assert (mine.returncode, _refusals(here)[-1][0]) == (1, "REF022E")
+    assert here.lync_dr("cancel", name, "--person", "rita", "--otp", here.code("rita")).returncode == 0
+    shown = json.loads(here.lync_dr("audit", "list", "--json").stdout)["incidents"][-1]
+    assert shown["incident"] == name
+    assert here.lync_dr("status").stdout == "No incident is open.\n"
+
+
+def test_what_is_refused_before_anything_is_on_record(installation: Installation) -> None:
+    here = installation
+    unknown = here.lync_dr("declare", "fe9", "--person", "rita", "--otp", "000000")
+    assert unknown.returncode == 1
+    assert "There is no pool fe9" in unknown.stderr
+    stranger = here.lync_dr("declare", "fe1", "--person", "olaf", "--otp", "000000")
+    assert "olaf is no person of the policy" in stranger.stderr
+    unenrolled = here.lync_dr("declare", "fe1", "--person", "rita", "--otp", "000000")
+    assert "Enrol: lync-dr person enroll rita" in unenrolled.stderr
+    here.enroll("rita")
+    wrong = here.lync_dr("declare", "fe1", "--person", "rita", "--otp", "000000")
+    assert (wrong.returncode, "one-time code" in wrong.stderr) == (1, True)
+    assert not here.journal.incidents()
+    # The wrong code is in the register, the rest named nobody who could be held to it.
+    assert [r.code for r in here.journal.read("register")] == ["REF036E"]

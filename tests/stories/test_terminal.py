@@ -1,0 +1,43 @@
+"""Slack is gone, and the whole failover is done from a terminal; when Slack is back, the channel hears of it."""
+
+from __future__ import annotations
+
+from incident.events import Declared, RulingVoted, Voted
+from tests.stories.rehearsal import Rehearsal
+from tests.waiting import wait_for
+
+
+def test_the_whole_way_in_a_terminal(rehearsal: Rehearsal) -> None:
+    here = rehearsal
+    here.enroll("rita", "bo", "chen")
+    here.lose_london()
+    here.control("leeds", "fault", kind="red", cmdlet="Invoke-CsPoolFailOver", when="begin")
+    here.admin("fault", down="error")
+
+    done = here.lync_dr("declare", "fe1", "dc1", "power", "--person", "rita", "--otp", here.code("rita"))
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: here.incident().phase == "asking", "the question", 60)
+    shown = here.lync_dr("status").stdout
+    assert "fe2.ocsguy.local     Invoke-CsPoolFailOver -PoolFqdn fe1.ocsguy.local -DisasterMode" in shown
+    assert "AMBER" in shown
+    short = shown.split(" · code ")[1].split()[0]
+
+    done = here.lync_dr("approve", "--code", short, "--person", "bo", "--otp", here.code("bo"))
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: here.incident().waiting_step, "the red text", 60)
+    again = here.lync_dr(
+        "rule", "pool", "retry", "--reason", "CMS is over", "--person", "chen", "--otp", here.code("chen")
+    )
+    assert again.returncode == 0, again.stderr
+    wait_for(lambda: here.incident().clocks.t5, "the run to end without Slack", 60)
+
+    told = {type(r.event): r.actor for r in here.records()}
+    for event, person in ((Declared, "rita"), (Voted, "bo"), (RulingVoted, "chen")):
+        actor = told[event]
+        assert actor is not None
+        assert (actor["person"], actor["via"]) == (person, "cli")
+    approved_at = here.incident().requests[-1].votes[-1].at
+    here.admin("fault", clear=True)
+    here.rita.find("RECOVERED", "Asked Rita Berg · approved Bo Lund", limit_s=60)
+    line = here.rita.find("Approved by Bo Lund in a terminal", limit_s=60)
+    assert f"{approved_at:%H:%M:%S} Approved by Bo Lund in a terminal" in line.text, "with its own time"
