@@ -145,11 +145,11 @@ class _Stage:
             )
         self.supervisor.start(*parts)
 
-    def first_sample(self, limit_s: float = 12.0) -> None:
+    def first_sample(self, asked: threading.Event, limit_s: float = 12.0) -> None:
         """Wait until the pairs were asked once, so that a plug pulled at once finds a sample; not for ever."""
         bell, ends = RqDoorbell(self.env["LYNC_DR_REDIS_URL"]), time.monotonic() + limit_s
-        while not bell.kept_samples() and time.monotonic() < ends:
-            threading.Event().wait(0.05)
+        while not bell.kept_samples() and time.monotonic() < ends and not asked.wait(0.05):
+            pass
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def rehearse(
         stage = _Stage(supervisor, out, settings)
         slack = stage.world(durations)
         stage.product(slack)
-        stage.first_sample()
+        stage.first_sample(asked)
         estate = json.loads((out / "estate" / "estate.json").read_text("utf-8"))
         controls = {name: member["control"] for name, member in estate.items()}
         ours = {name: value for name, value in stage.env.items() if _is_ours(name) or os.environ.get(name) != value}
