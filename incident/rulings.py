@@ -6,8 +6,13 @@ not hold; a ruling only says whether the plan's own step runs again, counts as d
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Final, Literal
+
 from incident.events import Verdict
-from incident.state import StepState
+from incident.state import Failure, StepState
+
+Begun = Literal["not_begun", "half_done", "done", "cannot_tell"]
 
 
 def quorum(step: StepState, verdict: Verdict) -> int:
@@ -59,3 +64,42 @@ def votes_for(step: StepState, verdict: Verdict) -> tuple[str, ...]:
     if step.failure is None:
         return ()
     return tuple(dict.fromkeys(person for person, said, _ in step.failure.votes if said == verdict))
+
+
+# --- the table, made by asking the rule itself -------------------------------------------------------------
+
+_SAID: Final[tuple[tuple[str, bool, Begun], ...]] = (
+    ("ended: not begun", False, "not_begun"),
+    ("ended: half done", False, "half_done"),
+    ("ended: cannot tell", False, "cannot_tell"),
+    ("ended: done", False, "done"),
+    ("end unseen: not begun", True, "not_begun"),
+    ("end unseen: half done", True, "half_done"),
+    ("end unseen: cannot tell", True, "cannot_tell"),
+    ("end unseen: done", True, "done"),
+)
+_KINDS: Final = (
+    ("CMS or pool failover", {"effect": "once", "rerun": "undocumented"}),
+    ("… documented to be run again", {"effect": "once", "rerun": "documented"}),
+    ("Edge next hop, DNS", {"effect": "converge", "rerun": "harmless"}),
+)
+_ANY_MOMENT: Final = datetime.fromtimestamp(0, UTC)
+
+
+def as_markdown() -> str:
+    """The table for the documentation: how many persons with `operate` each verdict needs."""
+    lines = [
+        "| step | its call, and what the look says | run again | counts as done | leave out | end the run |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind, plan in _KINDS:
+        rows: dict[tuple[int, ...], list[str]] = {}
+        for said, unknown, begun in _SAID:
+            failure = Failure(1, "", "", begun, (), _ANY_MOMENT, 1, unknown=unknown)
+            step = StepState("step", "", "", 0, plan, "failed", failure=failure)
+            rows.setdefault(tuple(quorum(step, verdict) for verdict in _VERDICTS), []).append(said)
+        lines += [f"| {kind} | {' · '.join(said)} | {' | '.join(map(str, n))} |" for n, said in rows.items()]
+    return "\n".join(lines)
+
+
+_VERDICTS: Final[tuple[Verdict, ...]] = ("retry", "done", "skip", "abort")
