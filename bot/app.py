@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from slack_bolt import App, BoltRequest
 from slack_bolt.adapter.socket_mode import SocketModeHandler
+from slack_bolt.adapter.socket_mode.internals import run_bolt_app
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 from slack_sdk.signature import SignatureVerifier
@@ -41,6 +42,7 @@ log: Final = logging.getLogger("lync-dr.app")
 
 LISTENERS: Final = 24
 WORKERS: Final = 32
+DISPATCHERS: Final = 8
 SEEN_S: Final = 900
 """How long an envelope, an event or a body is remembered; Slack redelivers for about six minutes."""
 BODY_BYTES: Final = 1_000_000
@@ -57,6 +59,7 @@ class Doors:
     ) -> None:
         self._conversation, self._reader, self._ask, self._notes = conversation, reader, ask, notes
         self._work = ThreadPoolExecutor(WORKERS, thread_name_prefix="work")
+        self._dispatch = ThreadPoolExecutor(DISPATCHERS, thread_name_prefix="dispatch")
         self.app = App(
             # Without a token of its own: Bolt would say that it is ignored beside `authorize`.
             client=WebClient(base_url=client.base_url, timeout=client.timeout, retry_handlers=[]),
@@ -75,6 +78,7 @@ class Doors:
 
     def stop(self) -> None:
         """Finish what is in hand."""
+        self._dispatch.shutdown(wait=True)
         self._work.shutdown(wait=True, cancel_futures=True)
 
     # --- listeners ----------------------------------------------------------------------------------------
@@ -119,6 +123,18 @@ class Doors:
 
         self._work.submit(run)
 
+    def dispatch_later(self, req: SocketModeRequest) -> None:
+        """Hand an acknowledged envelope to Bolt, unless it was seen before."""
+
+        def run() -> None:
+            try:
+                if self.first(f"envelope:{req.envelope_id}"):
+                    run_bolt_app(self.app, req)
+            except Exception:
+                log.exception("An envelope could not be dispatched")
+
+        self._dispatch.submit(run)
+
     # --- seen before --------------------------------------------------------------------------------------
 
     def first(self, key: str) -> bool:
@@ -159,6 +175,11 @@ class Socket(SocketModeHandler):
             # Not acknowledged: Slack says so to the person, who presses again and reaches another bot.
             return
         event = str((req.payload or {}).get("event_id") or "") if isinstance(req.payload, dict) else ""
+        if req.type == "slash_commands" or (req.payload or {}).get("type") == "block_actions":
+            # Nothing travels in these acknowledgements, so none waits for its turn behind another's listeners.
+            client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
+            self._doors.dispatch_later(req)
+            return
         if not self._doors.first(f"envelope:{req.envelope_id}") or (event and not self._doors.first(f"event:{event}")):
             client.send_socket_mode_response(SocketModeResponse(envelope_id=req.envelope_id))
             return

@@ -389,7 +389,7 @@ class Conversation:
 
     def _open(self, trigger: str, view: Json) -> None:
         """A trigger lives three seconds and once: open first, think later."""
-        self.ask("views.open", trigger_id=trigger, view=view)
+        self.ask("views.open", trigger_id=trigger, view=self.reader.view(view))
 
     # --- buttons ------------------------------------------------------------------------------------------
 

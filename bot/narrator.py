@@ -132,9 +132,11 @@ class Narrator:
                 self.catch_up(listed.incident)
             elif not self.told(listed.incident):
                 state = self.desk.state(listed.incident)
-                if state.closed_at and self._clock() - state.closed_at < RECENT:
-                    self.catch_up(listed.incident)
-                    self._finished(listed.incident)
+                if state.closed_at is None or self._clock() - state.closed_at >= RECENT:
+                    self._told.add(listed.incident)
+                    continue
+                self.catch_up(listed.incident)
+                self._finished(listed.incident)
 
     def catch_up(self, incident: str) -> None:
         """Hear what is new in one incident and hand its messages to the outbox."""
@@ -201,6 +203,8 @@ class Narrator:
     def _want(self, incident: str, tale: Tale, message: Message, spot: Spot) -> None:
         channel = self._channel(message, spot)
         if channel == "":
+            if message.kind == "page":
+                self._posted(incident, message, Sent("", "", error="no_account_in_this_workspace"))
             return
         book = bookname(incident)
 

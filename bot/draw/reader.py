@@ -111,6 +111,16 @@ class Reader:
         made = replace(post, text=text, blocks=tuple(blocks), attachments=tuple(attachments))
         return made if size(made) <= BYTES else _shortened(made)
 
+    def view(self, view: dict[str, Any]) -> dict[str, Any]:
+        """A dialog with host names and addresses cut, where the policy says so. The calls themselves stay: whoever
+        approves must be able to read them."""
+        return self._cut(view) if self.masked else view
+
+    def _cut(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: self.mask(v) if k == "text" and isinstance(v, str) else self._cut(v) for k, v in value.items()}
+        return [self._cut(v) for v in value] if isinstance(value, list) else value
+
     def _masked(self, value: Any) -> Any:
         if isinstance(value, list):
             return [self._masked(v) for v in value]
