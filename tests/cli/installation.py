@@ -6,17 +6,20 @@ look for them in everything that was printed or written.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyotp
 
+from cli.main import main
 from config.load import load_policy, load_settings
 from incident.desk import Desk
 from incident.journal import Journal
@@ -37,6 +40,14 @@ SECRETS = {
 }
 WRITERS: dict[str, WriterKind] = {"bot": "bot", "cli": "cli", "look": "worker", "act": "worker"}
 HOSTS = ("fe1", "fe2", "dns1", "dns2")
+
+
+def _exit_code(argv: Sequence[str]) -> int:
+    try:
+        main(argv)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    raise AssertionError("the command line always leaves by SystemExit")
 
 
 class Installation:
@@ -83,6 +94,19 @@ class Installation:
             [sys.executable, "-m", "cli", *argv], env=given, input=typed, capture_output=True, text=True,
             timeout=limit_s, check=False, cwd=self.home,
         )  # fmt: skip
+
+    def within(self, *argv: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """The same command in this process: same entry, same store, without the second that a start takes."""
+        out, err, before = io.StringIO(), io.StringIO(), dict(os.environ)
+        os.environ.clear()
+        os.environ.update(self.env if env is None else env)
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = _exit_code(argv)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        return subprocess.CompletedProcess(argv, code, out.getvalue(), err.getvalue())
 
     # --- people ----------------------------------------------------------------------------------------------
 

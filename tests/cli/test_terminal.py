@@ -17,7 +17,7 @@ from tests.incident.rules import play
 
 def _declared(here: Installation) -> str:
     here.enroll("rita", "bo", "chen")
-    done = here.lync_dr("declare", "fe1", "dc1", "power", "--person", "rita", "--otp", here.code("rita"))
+    done = here.within("declare", "fe1", "dc1", "power", "--person", "rita", "--otp", here.code("rita"))
     assert done.returncode == 0, done.stderr
     assert "fe1 London: declared as" in done.stdout
     assert "A second person must approve" in done.stdout
@@ -40,14 +40,14 @@ def _refusals(here: Installation) -> list[tuple[str, int]]:
 def test_two_persons_wholly_in_a_terminal(installation: Installation) -> None:
     here = installation
     _asked(here)
-    shown = here.lync_dr("status")
+    shown = here.within("status")
     assert "code 7K2M9Q" in shown.stdout
     assert f"lync-dr approve {here.incident().id} --code 7K2M9Q" in shown.stdout
 
-    alone = here.lync_dr("approve", "--code", "7K2M9Q", "--person", "rita", "--otp", here.code("rita"))
+    alone = here.within("approve", "--code", "7K2M9Q", "--person", "rita", "--otp", here.code("rita"))
     assert alone.returncode == 1
     assert "another person must approve" in alone.stderr
-    guessed = here.lync_dr("approve", "--code", "AAAAAA", "--person", "bo", "--otp", here.code("bo"))
+    guessed = here.within("approve", "--code", "AAAAAA", "--person", "bo", "--otp", here.code("bo"))
     assert (guessed.returncode, "APR049E") == (1, _refusals(here)[-1][0])
 
     code = here.code("bo")
@@ -59,7 +59,7 @@ def test_two_persons_wholly_in_a_terminal(installation: Installation) -> None:
     assert (vote.by, vote.actor["person"], vote.actor["via"]) == ("cli", "bo", "cli")
     assert isinstance(vote.actor["code_step"], int)
 
-    again = here.lync_dr("stop", "--person", "bo", "--otp", code)
+    again = here.within("stop", "--person", "bo", "--otp", code)
     assert again.returncode == 1
     assert "This one-time code was used before" in again.stderr
     stopped = here.lync_dr("stop", "--person", "chen", "--otp", here.code("chen"))
@@ -73,12 +73,12 @@ def test_three_wrong_codes_lock_and_nobody_stops_in_anothers_name(installation: 
     _asked(here)
     said = []
     for argv in (("stop",), ("approve", "--code", "7K2M9Q"), ("approve", "--code", "7K2M9Q")):
-        done = here.lync_dr(*argv, "--person", "bo", "--otp", "00000x")
+        done = here.within(*argv, "--person", "bo", "--otp", "00000x")
         assert done.returncode == 1
         said.append(done.stderr.strip())
     assert said[0].startswith("Wrong code, 1 of 3.")
     assert said[2] == "Wrong code, 3 of 3. You may no longer approve in this incident; the channel is told."
-    late = here.lync_dr("approve", "--code", "7K2M9Q", "--person", "bo", "--otp", here.code("bo"))
+    late = here.within("approve", "--code", "7K2M9Q", "--person", "bo", "--otp", here.code("bo"))
     assert late.returncode == 1
     assert "Ask another approver" in late.stderr
     assert here.incident().stop is None
@@ -88,13 +88,13 @@ def test_three_wrong_codes_lock_and_nobody_stops_in_anothers_name(installation: 
 def test_under_red_the_asker_insists_and_the_pool_is_typed(installation: Installation) -> None:
     here = installation
     name = _asked(here, "red")
-    assert "RED" in here.lync_dr("status").stdout
+    assert "RED" in here.within("status").stdout
     approve = ("approve", name, "--code", "7K2M9Q", "--person", "bo")
-    assert "Still a disaster" in here.lync_dr(*approve, "--otp", here.code("bo")).stderr
-    insisted = here.lync_dr("still-a-disaster", name, "--person", "rita", "--otp", here.code("rita"))
+    assert "Still a disaster" in here.within(*approve, "--otp", here.code("bo")).stderr
+    insisted = here.within("still-a-disaster", name, "--person", "rita", "--otp", here.code("rita"))
     assert insisted.returncode == 0, insisted.stderr
-    assert "Type fe1 to approve" in here.lync_dr(*approve, "--otp", here.code("bo")).stderr
-    done = here.lync_dr(*approve, "--type-pool", "FE1", "--otp", here.code("bo"))
+    assert "Type fe1 to approve" in here.within(*approve, "--otp", here.code("bo")).stderr
+    done = here.within(*approve, "--type-pool", "FE1", "--otp", here.code("bo"))
     assert done.returncode == 0, done.stderr
 
 
@@ -103,7 +103,7 @@ def test_whom_slack_last_saw_deactivated_is_refused(installation: Installation) 
     _asked(here)
     gone = Account(deleted=True, team="TPRACTICE")
     Register(here.desk("bot").journal).looked({"TPRACTICE/UBO": gone})
-    done = here.lync_dr("approve", "--code", "7K2M9Q", "--person", "bo", "--otp", here.code("bo"))
+    done = here.within("approve", "--code", "7K2M9Q", "--person", "bo", "--otp", here.code("bo"))
     assert done.returncode == 1
     assert "deactivated" in done.stderr
     assert _refusals(here)[-1][0] == "APR024E"
@@ -112,27 +112,27 @@ def test_whom_slack_last_saw_deactivated_is_refused(installation: Installation) 
 def test_decline_then_cancel(installation: Installation) -> None:
     here = installation
     name = _asked(here)
-    declined = here.lync_dr("decline", "--why", "not tonight", "--person", "chen", "--otp", here.code("chen"))
+    declined = here.within("decline", "--why", "not tonight", "--person", "chen", "--otp", here.code("chen"))
     assert (declined.returncode, declined.stdout) == (0, "Declined. Nothing was run.\n")
-    mine = here.lync_dr("cancel", "--person", "bo", "--otp", here.code("bo"))
+    mine = here.within("cancel", "--person", "bo", "--otp", here.code("bo"))
     assert (mine.returncode, _refusals(here)[-1][0]) == (1, "REF022E")
-    assert here.lync_dr("cancel", name, "--person", "rita", "--otp", here.code("rita")).returncode == 0
-    shown = json.loads(here.lync_dr("audit", "list", "--json").stdout)["incidents"][-1]
+    assert here.within("cancel", name, "--person", "rita", "--otp", here.code("rita")).returncode == 0
+    shown = json.loads(here.within("audit", "list", "--json").stdout)["incidents"][-1]
     assert shown["incident"] == name
-    assert here.lync_dr("status").stdout == "No incident is open.\n"
+    assert here.within("status").stdout == "No incident is open.\n"
 
 
 def test_what_is_refused_before_anything_is_on_record(installation: Installation) -> None:
     here = installation
-    unknown = here.lync_dr("declare", "fe9", "--person", "rita", "--otp", "000000")
+    unknown = here.within("declare", "fe9", "--person", "rita", "--otp", "000000")
     assert unknown.returncode == 1
     assert "There is no pool fe9" in unknown.stderr
-    stranger = here.lync_dr("declare", "fe1", "--person", "olaf", "--otp", "000000")
+    stranger = here.within("declare", "fe1", "--person", "olaf", "--otp", "000000")
     assert "olaf is no person of the policy" in stranger.stderr
-    unenrolled = here.lync_dr("declare", "fe1", "--person", "rita", "--otp", "000000")
+    unenrolled = here.within("declare", "fe1", "--person", "rita", "--otp", "000000")
     assert "Enrol: lync-dr person enroll rita" in unenrolled.stderr
     here.enroll("rita")
-    wrong = here.lync_dr("declare", "fe1", "--person", "rita", "--otp", "000000")
+    wrong = here.within("declare", "fe1", "--person", "rita", "--otp", "000000")
     assert (wrong.returncode, "one-time code" in wrong.stderr) == (1, True)
     assert not here.journal.incidents()
     # The wrong code is in the register, the rest named nobody who could be held to it.
