@@ -195,7 +195,9 @@ def _asked(state: Incident, event: ev.Asked, record: Folded) -> Incident:
         level=event.level,
         start_at=event.start_at,
     )
-    return _doing(replace(state, requests=(*state.requests, request)), record.when, "approval")
+    # Why a hand would not begin belonged to the question before; the same reason is said again about this one.
+    asked = replace(state, requests=(*state.requests, request), run_refused=None)
+    return _doing(asked, record.when, "approval")
 
 
 def _on_request(state: Incident, number: int, change: Callable[[Request], Request]) -> Incident:

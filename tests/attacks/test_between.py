@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from incident.events import RunRefused
-from tests.attacks.theatre import Card, Theatre, old_button
+from tests.attacks.theatre import Card, Theatre
 from tests.waiting import wait_for
 
 HANDS = ("act1", "act2")
@@ -23,13 +23,22 @@ def first(theatre: Theatre) -> Iterator[Card]:
 
 @pytest.fixture
 def card(first: Card) -> Card:
-    """An open card of that incident: the one that stands, or one that is asked for again."""
-    stage, request = first.stage, first.state.request
-    assert request is not None
-    if request.state == "void" and first.state.planned and request.digest == first.state.planned.digest:
-        place = next(c for c in request.cards if c.person is None)
-        return Card(stage, first.incident, request.number, place.channel, place.ts, first.calls).again()
-    return stage.card(first.calls)
+    """An open card of that incident, without a red warning: the one that stands, or one that is asked for again."""
+    stage = first.stage
+
+    def look() -> Card | None:
+        request, planned = first.state.request, first.state.planned
+        assert request is not None
+        assert planned is not None
+        if planned.level == "red" or request.state not in ("open", "void"):
+            return None
+        if request.state == "void":
+            place = next(c for c in request.cards if c.person is None)
+            old = Card(stage, first.incident, request.number, place.channel, place.ts, first.calls)
+            return old.again() if request.digest == planned.digest else None
+        return stage.card(first.calls)
+
+    return wait_for(look, "a card to approve", 60)
 
 
 def approve(card: Card, user: str) -> int:
@@ -59,7 +68,7 @@ def test_a10_an_account_that_is_deactivated_between_tap_and_start(card: Card) ->
             card.recorded("APR016E", head)
     card.over("VOID", "Bo Lund: the account may no longer act")
     assert card.request.state == "void"
-    said = card.press("UCHEN", "lync.ask_again", change=old_button(card))
+    said = card.old_tap("UCHEN")
     assert "This card no longer holds" in said
     assert [r.why for r in card.stage.refusals(card.incident, head)] == ["APR046E"]
     card.nothing_ran()
@@ -69,20 +78,10 @@ def test_a10_a_role_that_is_taken_away_between_tap_and_start(card: Card) -> None
     """The bot stands still, so that it is the worker's own policy that finds it."""
     with card.stage.frozen(*HANDS) as thaw:
         head = approve(card, "UCHEN")
-        with card.stage.frozen("bot"), card.stage.policy(without_chen):
+        with card.stage.frozen("bot", "look"), card.stage.policy(without_chen):
             thaw()
             assert why(card, head) in ("RUN024E", "RUN025E")
     card.over("VOID")
-    card.nothing_ran()
-
-
-def test_a14_the_lost_site_answers_between_tap_and_start(card: Card) -> None:
-    with card.stage.frozen(*HANDS):
-        head = approve(card, "UBO")
-        card.stage.control("london", "plug", up=True)
-        wait_for(lambda: card.stage.control("leeds", "state")["partner_alive"], "London to answer")
-    assert why(card, head) == "RUN026E"
-    card.over("VOID", "No longer so")
     card.nothing_ran()
 
 
@@ -92,8 +91,19 @@ def test_d7_other_calls_than_the_approved_ones_never_run(card: Card) -> None:
            'values = { fe1 = ["10.10.0.11"], fe2 = ["10.20.0.11"] }\n'  # fmt: skip
     with card.stage.frozen(*HANDS) as thaw:
         head = approve(card, "UBO")
-        with card.stage.estate(lambda text: text.replace("\n[survey]", f"{more}\n[survey]")):
+        with card.stage.frozen("look"), card.stage.estate(lambda text: text.replace("\n[survey]", f"{more}\n[survey]")):
             thaw()
             assert why(card, head) == "RUN024E"
     card.over("VOID", "is not the approved one")
+    card.nothing_ran()
+
+
+def test_a14_the_lost_site_answers_between_tap_and_start(card: Card) -> None:
+    """The last one here: a card that has been red stays so."""
+    with card.stage.frozen(*HANDS):
+        head = approve(card, "UBO")
+        card.stage.control("london", "plug", up=True)
+        wait_for(lambda: card.stage.control("leeds", "state")["partner_alive"], "London to answer")
+    assert why(card, head) == "RUN026E"
+    card.over("VOID", "No longer so")
     card.nothing_ran()

@@ -53,17 +53,11 @@ def replaced(card: Card) -> Card:
 def press_old(card: Card, user: str) -> None:
     """A tap on a phone that has not heard of the new card yet."""
     head = card.state.seq
-    new = card.stage.card(card.calls)
-    said = new.press(user, "lync.commands", change=_place(card) | old_button(card))
+    said = card.old_tap(user)
     assert "This card no longer holds" in said
     assert "Look at the newest card" in said
     assert [r.why for r in card.stage.refusals(card.incident, head)] == ["APR046E"]
     card.nothing_ran()
-
-
-def _place(card: Card) -> dict[str, object]:
-    where = {"message_ts": card.ts, "channel_id": card.channel}
-    return {"message": {"ts": card.ts}, "container": where}
 
 
 def test_a12_a_plan_that_changed_after_the_card_was_shown(card: Card, changes: ExitStack) -> None:

@@ -301,6 +301,7 @@ class Card:
 
     def again(self, user: str = "UCHEN") -> Card:
         """Ask again with one tap on this card, and the new card."""
+        wait_for(lambda: "lync.ask_again" in actions_of(self.stage.message(self.channel, self.ts)), "Ask again", 20)
         self.press(user, "lync.ask_again")
         return self.stage.card(self.calls)
 
@@ -319,6 +320,17 @@ class Card:
     def nothing_ran(self) -> None:
         """No server saw a state-changing call since this card was asked with."""
         assert self.stage.changing_calls()[self.calls :] == []
+
+    def old_tap(self, user: str, *, at: Card | None = None, **more: Any) -> str:
+        """A tap on this card's approving button, which a phone without a line still shows; what was answered.
+
+        `at` is another card under whose time stamp it is sent.
+        """
+        place = at or self
+        where = {"message": {"ts": place.ts}, "container": {"message_ts": place.ts}}
+        some = next(m for m in reversed(self.stage.messages(self.channel)) if m["user"] == BOT and actions_of(m))
+        real = {"ts": str(some["ts"])}
+        return self.press(user, actions_of(some)[0], where=real, change=old_button(self) | where, **more)
 
     def refuses(self, attack: Callable[[], str], code: str, *says: str, who: str | None = None) -> Refused:
         """The four things: answer, code, a card that still asks, and servers that saw nothing."""
