@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -100,10 +101,14 @@ def test_d7_other_calls_than_the_approved_ones_never_run(card: Card) -> None:
 
 def test_a14_the_lost_site_answers_between_tap_and_start(card: Card) -> None:
     """The last one here: a card that has been red stays so."""
-    with card.stage.frozen(*HANDS):
-        head = approve(card, "UBO")
-        card.stage.control("london", "plug", up=True)
-        wait_for(lambda: card.stage.control("leeds", "state")["partner_alive"], "London to answer")
-    assert why(card, head) == "RUN026E"
+    stage = card.stage
+    with stage.frozen("look"):
+        with stage.frozen(*HANDS):
+            head = approve(card, "UBO")
+            at = datetime.now(UTC)
+            stage.control("london", "plug", up=True)
+            wait_for(lambda: stage.control("leeds", "state")["partner_alive"], "London to answer")
+            wait_for(lambda: datetime.now(UTC) - at > timedelta(seconds=1.5), "the last look to be too old to count")
+        assert why(card, head) == "RUN026E"
     card.over("VOID", "No longer so")
     card.nothing_ran()

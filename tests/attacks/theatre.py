@@ -127,9 +127,15 @@ class Theatre:
     @contextmanager
     def frozen(self, *names: str) -> Iterator[Callable[[], None]]:
         """Processes that stand still, as on a host that hangs, until the answer is called or the block ends."""
-        pids = [self.pid(name) for name in names]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        pids = []
+        for name in names:
+            pids.append(self.pid(name))
+            os.kill(pids[-1], signal.SIGSTOP)
+            # What it has forked for a job in hand stands still too.
+            for child in _children(pids[-1]):
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGSTOP)
+                    pids.append(child)
 
         def thaw() -> None:
             for pid in pids:
@@ -398,16 +404,18 @@ def at_once(*work: Callable[[], Any]) -> list[Any]:
     return results
 
 
+def _children(pid: int) -> list[int]:
+    """The processes that this one has started and not yet seen end."""
+    return [int(one) for task in Path(f"/proc/{pid}/task").iterdir() for one in (task / "children").read_text().split()]
+
+
 def _child(pid: int, name: str) -> int:
     """`pid` while it runs; else the process of that name which the same supervisor has started since."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
+    for mine in _children(os.getpid()):
         with suppress(OSError):
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            mine = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) == os.getpid()
-            if mine and b"--name" in words and words[words.index(b"--name") + 1] == name.encode():
-                return int(entry.name)
+            words = Path(f"/proc/{mine}/cmdline").read_bytes().split(b"\0")
+            if b"--name" in words and words[words.index(b"--name") + 1] == name.encode():
+                return mine
     return pid
 
 
