@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 from typing import Any
 
 import click
 
 from cli.roots import Root, find_incident, now, open_root
 from incident.clocks import figures, minutes
+from incident.journal import Unreachable
 from incident.state import Incident, Request
 from playbooks.plan import Plan
 
@@ -45,6 +47,7 @@ def ask(root: Root, question: dict[str, Any], wait_s: float) -> dict[str, Any]:
 def status(incident: str | None, watch: bool, as_json: bool) -> None:
     """Show the open incidents, or one of them."""
     root = open_root(None)
+    after = root.journal.last_bell()  # before looking, so that nothing falls between the look and the watch
     shown = [find_incident(root.desk, incident)] if incident else list(root.desk.open_incidents())
     if as_json:
         click.echo(json.dumps([as_data(i) for i in shown], indent=1, ensure_ascii=False))
@@ -53,16 +56,24 @@ def status(incident: str | None, watch: bool, as_json: bool) -> None:
     else:
         click.echo("\n\n".join(lines(i) for i in shown))
     if watch:
-        follow(root, incident)
+        follow(root, incident, after)
 
 
-def follow(root: Root, only: str | None) -> None:
+def follow(root: Root, only: str | None, after: str) -> None:
     """Print each incident again whenever something was appended to it; ends with Ctrl-C."""
-    after = root.journal.last_bell()
     last: dict[str, str] = {}
+    lost = False
     try:
         while True:
-            bells = root.journal.bells(after, 2.0)
+            try:
+                bells = root.journal.bells(after, 2.0)
+            except Unreachable as gone:
+                if not lost:
+                    click.echo(f"{gone} Still watching.", err=True)
+                lost = True
+                threading.Event().wait(2.0)
+                continue
+            lost = False
             after = bells[-1].id if bells else after
             for name in dict.fromkeys(b.incident for b in bells if b.incident != "register"):
                 state = root.desk.state(name)
