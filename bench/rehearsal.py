@@ -27,7 +27,7 @@ from cli.practice import Rehearsal, rehearse
 from cli.someone import Someone, label_of
 
 CHANNEL = "C0INC"
-ROUNDS = 3
+ROUNDS = 12
 COMMANDS = 100
 REAL_S = 100 + 4 + 300 + 10 * 0.5
 """What the state-changing cmdlets of one failover take in practice with `real` durations, in seconds."""
@@ -157,9 +157,10 @@ class Stage:
         return made
 
     def _red(self, chen: Someone, since: str, seen: dict[str, int]) -> float:
+        first = chen.find("Cannot fail over pool", channel=CHANNEL, since=since, limit_s=60)
         shown = chen.find("FAILED", channel=CHANNEL, button="Run again", since=since, limit_s=60)
         failed = [x for x in self.order("leeds", "log")[seen["leeds"] :] if x["outcome"] == "red" and x["changing"]]
-        delay = float(shown.ts) - _when(failed[-1]["ended"]).timestamp()
+        delay = float(first.ts) - _when(failed[-1]["ended"]).timestamp()
         chen.press(shown, label_of(shown, "Run again"))
         return delay * 1000
 

@@ -13,6 +13,7 @@ import click
 from cli.roots import now, open_journal_of
 from config.load import ConfigError, Configuration, load_all, load_policy, load_settings
 from config.settings import Settings
+from incident.doorbell import RqDoorbell
 from incident.journal import JournalError
 from incident.keys import KeyTrouble
 from incident.one_time import Seeds
@@ -130,6 +131,7 @@ def look_at_all() -> Iterator[Line]:
     yield from secret_lines(settings, configuration.policy, configuration.endpoints.credentials())
     yield from seed_lines(settings.state / "seeds", configuration.policy)
     yield from store_lines(settings)
+    yield from sample_lines(settings)
     yield from server_lines(configuration)
 
 
@@ -213,6 +215,20 @@ def store_lines(settings: Settings) -> Iterator[Line]:
                     yield Line("warn", f"{one.name}: at the last look at Slack: {trouble[1]}")
     except (JournalError, KeyTrouble) as trouble_text:
         yield Line("MISSING", str(trouble_text))
+
+
+def sample_lines(settings: Settings) -> Iterator[Line]:
+    """Whether the pairs are sampled, and which hosts turned the workers' account away meanwhile."""
+    try:
+        kept = RqDoorbell(settings.store_url).kept_samples().get("samples")
+    except JournalError:
+        return  # said of the store already
+    if not isinstance(kept, dict):
+        yield Line("warn", "no backup was sampled yet: a bot and a look worker must run, or data loss cannot be told")
+        return
+    yield Line("ok", f"backups were sampled last at {str(kept.get('at'))[:19]} UTC")
+    for host in kept.get("denied") or ():
+        yield Line("MISSING", f"{host} turned the workers' account away when it was sampled; look at its password")
 
 
 def server_lines(configuration: Configuration) -> Iterator[Line]:
