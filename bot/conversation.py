@@ -427,8 +427,7 @@ class Conversation:
             self._open(trigger, dialogs.note("Stakeholder text", [text]))
             return True
         if action == "lync.follow_ups":
-            left = [f"☐ {untrusted.line(t, 200)}" for _, t, done in self.desk.state(value).follow_ups if not done]
-            self._open(trigger, dialogs.note("Follow-ups", [*left] or ["None is open."]))
+            self._open(trigger, dialogs.follow_ups(self.desk.state(value), meta))
             return True
         if len(parts) < 5 or parts[0] != "v1":
             return False
@@ -578,7 +577,7 @@ class Conversation:
             return None
         meta = json.loads(str(view.get("private_metadata") or "{}"))
         given = {
-            block: str((one.get("value") or {}).get("value") or "")
+            block: _typed_or_chosen(one.get("value") or {})
             for block, one in ((view.get("state") or {}).get("values") or {}).items()
         }
         found = who(payload, self.reader.policy, self.accounts.look)
@@ -602,6 +601,9 @@ class Conversation:
             return self._decline(click, given.get("why", "").strip())
         if callback == "lync.rule":
             return self._rule(click, given.get("why", "").strip())
+        if callback == "lync.follow_ups":
+            settle = do.SettleFollowUp(click.actor, given.get("key", ""), given.get("why", "").strip())
+            return self._done(click.value, settle, "Settled. It stands in the record.")
         if callback == "lync.outage":
             said = words.parse(f"outage {given.get('at', '')}")
             if not isinstance(said, Said) or said.since is None:
@@ -628,6 +630,11 @@ class Conversation:
         if field and answer.refusal is not None and answer.refusal.code[3:6] in _AT_THE_FIELD:
             return {field: untrusted.line(answer.refusal.text, 150)}
         return self._voted(answer)
+
+
+def _typed_or_chosen(field: Mapping[str, Any]) -> str:
+    """What one field of a dialog holds: typed text, or the value of the chosen option."""
+    return str(field.get("value") or (field.get("selected_option") or {}).get("value") or "")
 
 
 def _typed_name(text: str) -> str:

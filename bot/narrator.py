@@ -34,9 +34,6 @@ log: Final = logging.getLogger("lync-dr.narrator")
 
 LEASE: Final = "narrator"
 LEASE_S: Final = 6.0
-SCAN_S: Final = 5.0
-"""The fallback for a bell that was not heard."""
-BOARD_S: Final = 10.0
 RECENT: Final = timedelta(hours=24)
 """A closed incident is told to its end for so long after a restart."""
 
@@ -54,8 +51,17 @@ class Narrator:
     """Tells incidents to Slack. `start` and `stop` from the root; `notices` and `remind` are the reconciler's."""
 
     def __init__(
-        self, desk: Desk, outbox: Outbox, notes: Notes, reader: Reader, ask: Ask, clock: Callable[[], datetime]
+        self,
+        desk: Desk,
+        outbox: Outbox,
+        notes: Notes,
+        reader: Reader,
+        ask: Ask,
+        clock: Callable[[], datetime],
+        board_s: float = 10.0,
+        scan_s: float = 5.0,
     ) -> None:
+        self._board_s, self._scan_s = board_s, scan_s
         self.desk, self.outbox, self.notes = desk, outbox, notes
         self.reader, self._ask, self._clock = reader, ask, clock
         self._owner = secrets.token_hex(6)
@@ -101,7 +107,7 @@ class Narrator:
                 if after is None:
                     after = self.desk.journal.last_bell()
                     scanned = 0.0
-                if time.monotonic() - scanned >= SCAN_S:
+                if time.monotonic() - scanned >= self._scan_s:
                     self._scan()
                     scanned = time.monotonic()
                 for bell in self.desk.journal.bells(after, 0.5):
@@ -255,7 +261,7 @@ class Narrator:
 
     def _keep_boards(self) -> None:
         """Boards carry a clock: none is older than ten seconds."""
-        if time.monotonic() - self._boards_at < BOARD_S:
+        if time.monotonic() - self._boards_at < self._board_s:
             return
         self._boards_at = time.monotonic()
         with self._lock:

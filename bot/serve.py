@@ -87,7 +87,10 @@ class Bot:
         self.reader = Reader(policy, practice=house.practice, host=house.host)
         self.accounts = Accounts(self.ask, policy, house.clock)
         self.outbox = Outbox(self.ask, house.notes)
-        self.narrator = Narrator(house.desk, self.outbox, house.notes, self.reader, self.ask, house.clock)
+        self.narrator = Narrator(
+            house.desk, self.outbox, house.notes, self.reader, self.ask, house.clock, house.waits.board_s,
+            house.waits.scan_s,
+        )  # fmt: skip
         outside = house.outside
         if outside.report is not None and outside.upload is None:
             outside = Outside(outside.pager_url, outside.mail_login, outside.report, self._upload)

@@ -17,7 +17,7 @@ from bot.draw.reader import Reader
 from bot.outbox import APPROVAL, PROGRESS, RECEIPT, RED, STATE
 from incident import events as ev
 from incident.fold import Folded, apply
-from incident.state import Incident, Request, StepState
+from incident.state import Attempt, Incident, Request, StepState
 
 Where = Literal["origin", "home", "dm", "thread"]
 Draw = Callable[[Incident, datetime], Post | None]
@@ -148,9 +148,11 @@ class Tale:
                 attempt = next((a for a in reversed(step.attempts) if a.outcome is not None), None) if step else None
                 if step is None or attempt is None:
                     return
-                how = red.unknown if event.result == "unknown" else red.red_text
-                made = how(state, step, attempt, self.reader)
-                yield Message(f"{seq}:{made.kind}", made.kind, "origin", RED, _always(made))
+                if event.result == "unknown":
+                    made = red.unknown(state, step, attempt, self.reader)
+                    yield Message(f"{seq}:unknown", "unknown", "origin", RED, _always(made))
+                else:
+                    yield Message(f"{seq}:red", "red", "origin", RED, self._red(state, step, attempt), live=True)
             case ev.StepFailed():
                 key = f"{seq}:failed"
                 self._failures[key] = state
@@ -184,6 +186,9 @@ class Tale:
                 was = seen.step(step.id)
                 if was and was.failure and step.failure and step.failure.seq == was.failure.seq:
                     self._failures[key] = state
+
+    def _red(self, seen: Incident, step: StepState, attempt: Attempt) -> Draw:
+        return lambda state, now: red.red_text(seen, step, attempt, self.reader, state.step(step.id))
 
     def _failed(self, key: str, event: ev.StepFailed) -> Draw:
         def draw(state: Incident, now: datetime) -> Post | None:

@@ -51,6 +51,10 @@ class Waits:
     relook_s: float = 10.0
     free_hand_s: float = 5.0
     sample_s: float = 60.0
+    board_s: float = 10.0
+    """How often a running board is redrawn without news."""
+    scan_s: float = 5.0
+    """How often heads are scanned in case a bell was lost."""
 
 
 @dataclass(frozen=True)

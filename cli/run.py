@@ -59,7 +59,14 @@ def bot(name: str, ready: Path | None) -> None:
             api_url=settings.slack_api_url,
             http_listen=settings.http_listen,
         ),
-        waits=Waits(settings.reconcile_s, settings.relook_s, settings.free_hand_s, settings.sample_s),
+        waits=Waits(
+            reconcile_s=settings.reconcile_s,
+            relook_s=settings.relook_s,
+            free_hand_s=settings.free_hand_s,
+            sample_s=settings.sample_s,
+            board_s=settings.board_s,
+            scan_s=settings.scan_s,
+        ),
         outside=Outside(
             pager_url=settings.secret(policy.pager.url).reveal() if policy.pager else None,
             mail_login=mail_login,

@@ -106,6 +106,23 @@ def outage(state: Incident, meta: str, reader: Reader) -> Json:
     return modal("Outage began", "lync.outage", blocks, meta, "Set")
 
 
+def follow_ups(state: Incident, meta: str) -> Json:
+    """What is still open, and a way to say that one of it is done."""
+    left = [(key, untrusted.line(text, 200)) for key, text, done in state.follow_ups if not done]
+    if not left:
+        return note("Follow-ups", ["None is open."])
+    options = [
+        {"text": plain(f"{n} {text}", 75), "value": key[:150]} for n, (key, text) in enumerate(left[:50], start=1)
+    ]
+    choice: Json = {"type": "static_select", "action_id": "value", "options": options}
+    blocks = [
+        lines([f"{n} {text}" for n, (_, text) in enumerate(left, start=1)]),
+        {"type": "input", "block_id": "key", "label": plain("This one is done", 150), "element": choice},
+        field("why", "What was done?", optional=True),
+    ]
+    return modal("Follow-ups", "lync.follow_ups", blocks, meta, "It is done", "Close")
+
+
 def literals(state: Incident) -> list[tuple[str, str, str]]:
     """(number, host, literal call or what is done instead) for every step of the plan."""
     try:

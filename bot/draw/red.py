@@ -38,8 +38,22 @@ _BEGUN: Final = {
 LABELS: Final[dict[Verdict, str]] = {"retry": "Run again", "done": "It is done", "skip": "Skip", "abort": "Abort"}
 
 
-def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader) -> Post:
-    """The server said bye with errors. Said at once; the read-back decides what it means for the run."""
+def read_back(now: StepState | None, attempt: Attempt) -> str:
+    """What became of a call that ended with red text, as far as it is known."""
+    if now is not None and now.attempts and now.attempts[-1].number > attempt.number:
+        return "It was run again since."
+    if now is None or now.status in ("running", "verifying", "waiting"):
+        return "Now reading back what is so. What to do comes next."
+    if now.status in ("done", "done_red", "ruled_done"):
+        return "Read back: done all the same. The run goes on; the red text is a follow-up."
+    if now.status == "degraded":
+        return "Read back: not so. It is left undone and named as debt; the run goes on."
+    return "Read back: not so. What to do is below."
+
+
+def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader, now: StepState | None = None) -> Post:
+    """The server said bye with errors. Said at once; the read-back decides what it means for the run. `now` is the
+    step as it stands when this is drawn."""
     out = attempt.outcome
     red = out.red if out and out.red else ((out.sentence,) if out else ())
     name = story.step_name(state, step)
@@ -48,7 +62,7 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader)
     word = "REFUSED" if refused else "RED TEXT"
     first = untrusted.line(red[0] if red else "", 160)
     below: list[Line] = [*_meaning(out)[:1]]
-    below.append("Nothing was run by this call." if refused else "Now reading back what is so. What to do comes next.")
+    below.append("Nothing was run by this call." if refused else read_back(now or step, attempt))
     below.append(story.users_now(state))
     push = (
         f"{word}: {name} on {host}: {first} RTO {story.rto(state, attempt.ended_at or state.at)}. "

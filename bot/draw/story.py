@@ -179,6 +179,8 @@ def users_now(state: Incident) -> str:
     calls work, contacts and meetings do not (Lync Server documentation, "Planning for central site voice
     resiliency"). Meeting links follow the simple URLs' DNS records. It stays "expected" until T5 proves it.
     """
+    if state.planned is not None and state.planned.level == "red" and state.clocks.t3 is None:
+        return f"Users now: not known, {state.declared.pool} may still serve them"
     done = state.clocks.pool_verified is not None
     dns = [s for s in steps_of(state) if s.id.startswith("dns.")]
     meetings = done and all(s.settled for s in dns)

@@ -11,7 +11,7 @@ from cli.someone import Seen, Someone, label_of, walk
 from config.load import load_policy
 from incident.events import Refused
 from tests.bot.stage import POLICY_FILE, Slack, Stage, on_stage
-from tests.workers.test_advance import POOL, red_and_half, red_and_untouched
+from tests.workers.test_advance import POOL, red_and_done, red_and_half, red_and_untouched
 
 
 def press(who: Someone, seen: Seen, label: str) -> dict[str, object]:
@@ -191,3 +191,18 @@ def test_dialogs_that_only_show_or_correct(stage: Stage) -> None:
         who.submit({"Why?": reason})
     decided = chen.find("DECIDED · it is done · Chen Wu, Bo Lund", channel="C0INC")
     assert "against the probe" in " ".join(decided.text.split())
+
+
+def test_red_text_of_a_step_that_is_done_all_the_same_becomes_a_follow_up(stage: Stage) -> None:
+    rita, bo = stage.slack.someone("rita"), stage.slack.someone("bo")
+    stage.world.sites.tricks[POOL] = [red_and_done]
+    rita.type("C0INC", "/lync declare-disaster fe1")
+    press(bo, bo.find("APPROVE?", dm=True, button="Approve"), "Approve")
+    red = rita.find("RED TEXT", "done all the same", channel="C0INC")
+    assert red.labels == []
+    summary = rita.find("RECOVERED", channel="C0INC", button="Follow-ups")
+    press(bo, summary, "Follow-ups")
+    modal = bo.wait(lambda s: s["modal"], "a dialog")["modal"]
+    field = next(p for p in modal["fields"] if p["element"] == "static_select")
+    bo.submit({"This one is done": field["options"][0]["value"], "What was done?": "looked, harmless"})
+    bo.find("Settled. It stands in the record.", dm=False, ephemeral=True)
