@@ -24,6 +24,7 @@ from bot.identity import Accounts, Ask, NotAllowed, who
 from bot.narrator import Narrator
 from bot.words import NotBuilt, NotUnderstood, Said
 from incident import commands as do
+from incident.codes import reason_code
 from incident.commands import Code, Command
 from incident.desk import Answer, Desk, TooBusy
 from incident.doorbell import Doorbell
@@ -40,6 +41,7 @@ Reply = Callable[[Post], None]
 
 LOOK_WAIT_S: Final = 25.0
 CLOCK_LIMIT_S: Final = 30.0
+CODE_MISSING: Final = reason_code("code_missing", "approve")
 _AT_THE_FIELD: Final = ("031", "032", "052")
 """Refusals that are shown at the field, so that it can be typed again: code wrong, code replayed, name wrong."""
 HELP: Final = (
@@ -617,15 +619,18 @@ class Conversation:
     def _approve_in_dialog(self, click: Click, given: Mapping[str, str], short: str) -> Post | dict[str, str]:
         """Typed name or code. What was wrong is shown at the field, so that it can be typed again."""
         code: Code | None = None
+        unseeded = ""
         if "code" in given:
             try:
                 code = self.seeds.check(click.actor.person or "nobody", given["code"], self.clock())
             except NoSeed as bad:
-                return {"code": untrusted.line(str(bad), 150)}
+                unseeded = untrusted.line(str(bad), 150)
         typed = _typed_name(given["typed"]) if "typed" in given else None
         if (off := self._too_far_off()) is not None:
             return off
         answer = self._vote(click, typed, code, short)
+        if unseeded and answer.refusal is not None and answer.refusal.code == CODE_MISSING:
+            return {"code": unseeded}
         field = "code" if "code" in given else "typed" if "typed" in given else ""
         if field and answer.refusal is not None and answer.refusal.code[3:6] in _AT_THE_FIELD:
             return {field: untrusted.line(answer.refusal.text, 150)}
