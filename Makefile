@@ -28,7 +28,7 @@ bench: $(VENV)/.ready
 	$(PY) -m bench
 
 pictures: $(VENV)/.ready
-	LYNC_DR_TEST_PICTURES=docs/pictures $(PY) -m pytest tests/stories/test_gallery.py
+	LYNC_DR_TEST_PICTURES=docs/pictures $(PY) -m pytest tests/stories/test_gallery.py tests/stories/test_browser.py
 
 bite: $(VENV)/.ready
 	$(PY) -m tests.bite $(if $(ONLY),--only "$(ONLY)")

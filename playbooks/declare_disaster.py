@@ -737,12 +737,10 @@ def _dns_doubts(case: _Case) -> Iterable[Warn]:
     facts, records, servers = case.facts, _records(case), _reachable(case)
     for server in case.estate.dns_server:
         if server not in servers and any(server in case.estate.servers_of(r) for r in records):
-            lost = server.site == case.lost.site
             yield _amber(
                 f"dns-unreachable-{server.name}",
-                f"DNS server {server.name} is {f'in {server.site}, the lost site' if lost else 'not answering'}; "
-                "its names are left out.",
-                "By hand when it is back; the board keeps it.",
+                f"{server.name} is in {server.site} and silent; its names are left out.",
+                "Change them by hand when it is back.",
             )
     if records and not servers:
         yield _amber(
@@ -777,8 +775,8 @@ def _dns_doubts(case: _Case) -> Iterable[Warn]:
     for longest, names in sorted(slow.items()):
         yield _amber(
             f"ttl-{longest}",
-            f"DNS TTL {longest} s ({_and(dict.fromkeys(names))}).",
-            f"Meeting links may follow up to {-(-longest // 60)} min after calls.",
+            f"DNS TTL {longest} s: meeting links may follow up to {-(-longest // 60)} min after calls.",
+            f"Names: {_and(dict.fromkeys(names))}." if {*names} != {r.name for r in records} else "",
         )
 
 

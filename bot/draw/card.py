@@ -303,7 +303,9 @@ def outcome(state: Incident, request: Request, reader: Reader) -> tuple[str, lis
     if request.state == "void":
         newer = state.request is not None and state.request.number > request.number
         follow = ["A new card follows." if newer else "Ask again when it is settled."]
-        return f"VOID {at} · nothing was run", [*(untrusted.line(w, 200) for w in request.why), *follow]
+        why = [f"± {untrusted.line(w, 110)}" for w in request.why[:3]]
+        more = [f"± and {len(request.why) - 3} more, in the log"] if len(request.why) > 3 else []
+        return f"VOID {at} · nothing was run", [*why, *more, *follow]
     word = story.RESULTS.get(state.closed, "CLOSED")
     return f"{word} · this question is closed", ["Nothing was run under it."]
 

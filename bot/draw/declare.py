@@ -65,6 +65,7 @@ def stop(state: Incident, reader: Reader) -> Post:
     """No plan can be made: why, and what to do instead."""
     d, hard = state.declared, state.hard_stop
     why = hard.text if hard else "There is no plan."
+    why = why.removesuffix("Nothing was changed.").rstrip()
     todo = hard.todo if hard else ""
     offer = hard.offer if hard else None
     body: list[Line] = [Bold(untrusted.line(why, 400))]

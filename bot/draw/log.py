@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from bot.draw import story, untrusted
 from bot.draw.card import quoted
 from bot.draw.post import Post, lines, post
@@ -28,6 +30,8 @@ def line(event: ev.Event, state: Incident, reader: Reader) -> str:
             return f"Note by {who}: {untrusted.line(event.text, 400)}"
         case ev.LeadTaken():
             return f"{who} has the lead"
+        case ev.FollowUp() if event.text.startswith("Not carried by the failover:"):
+            return ""  # The summary lists these.
         case ev.FollowUp():
             return f"Follow-up: {untrusted.line(event.text, 200)}"
         case ev.FollowUpSettled():
@@ -99,7 +103,8 @@ def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
             return f"{name}: {event.result}, see the channel"
         case ev.Verified():
             red = " with red text" if event.with_red else ""
-            return f"{name} done{red} in {span(event.took_ms / 1000)}. {untrusted.line(event.text, 120)}"
+            seen = "" if event.step == "dns.answers" else f" {untrusted.line(event.text, 120)}"
+            return f"{name} done{red} in {span(event.took_ms / 1000)}.{seen}"
         case ev.StepFailed():
             word = "left degraded, the run goes on" if event.degraded else "failed"
             why = f": {untrusted.line(event.text, 200)}" if event.degraded else ", see the channel"
@@ -161,6 +166,12 @@ def _head(state: Incident) -> str:
     return f"Record {state.seq}, head {state.head[:12]}…{state.head[-4:]}"
 
 
+PUSHED: Final = 500
+"""Characters of log that a notification may hold; it has to end where a sentence ends."""
+
+
 def entry(said: list[str]) -> Post:
     """A reply in the thread, of one line or of several that were waiting together."""
-    return post("log", " / ".join(said), [lines([s.strip() for s in said], wrap=False)])
+    whole = " / ".join(said)
+    push = whole if len(whole) < PUSHED else f"{len(said)} lines in the log, the last: {said[-1]}"
+    return post("log", push, [lines([s.strip() for s in said], wrap=False)])

@@ -102,7 +102,7 @@ class Reader:
             text = self.mask(text)
             blocks, attachments = self._masked(blocks), self._masked(attachments)
         if self.practice:
-            text = f"PRACTICE · {text}"[: untrusted.PUSH_CHARACTERS]
+            text = untrusted.cut(f"PRACTICE · {text}")
             if blocks:
                 banner = "🚧 PRACTICE · nothing here is real"
                 blocks = [blocks[0], lines(banner), *blocks[1:]] if blocks[0]["type"] == "header" else [

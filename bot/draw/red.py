@@ -61,12 +61,12 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader,
     refused = out is not None and out.result == "refused"
     word = "REFUSED" if refused else "RED TEXT"
     first = untrusted.line(red[0] if red else "", 160)
-    below: list[Line] = [*_meaning(out)[:1]]
+    below: list[Line] = [] if refused else [*_meaning(out)[:1]]
     below.append("Nothing was run by this call." if refused else read_back(now or step, attempt))
     below.append(story.users_now(state))
     push = (
         f"{word}: {name} on {host}: {first} RTO {story.rto(state, attempt.ended_at or state.at)}. "
-        f"{untrusted.line(_meaning(out)[0], 200)} Being read back; what to do comes next."
+        f"{'' if refused else untrusted.line(_meaning(out)[0], 200)} Being read back; what to do comes next."
     )
     at = f"{reader.stamp(attempt.ended_at)} · RTO {story.rto(state, attempt.ended_at or state.at)}"
     return post(
@@ -82,7 +82,7 @@ def _meaning(out: Outcome | None) -> list[str]:
     if out is None or not out.meaning:
         return ["Means: not in our list of known failures."]
     means, _, todo = untrusted.line(out.meaning, 400).partition(" Do: ")
-    return [f"Means: {means}", *([f"Do: {todo}"] if todo else [])]
+    return [f"Means: {means.rstrip('.')}.", *([f"Do: {todo}"] if todo else [])]
 
 
 def failed(state: Incident, step: StepState, reader: Reader) -> Post:
@@ -117,7 +117,10 @@ def _what_it_means(state: Incident, step: StepState, reader: Reader, unknown: bo
     fail = step.failure
     out = step.attempts[-1].outcome if step.attempts else None
     # Where the server's own words stand above, ours about them would only say it again.
-    found: list[Line] = [untrusted.line(fail.text, 400)] if fail and fail.text and not (out and out.red) else []
+    found: list[Line] = []
+    if fail and fail.text and not (out and out.red):
+        uncertain = "Uncertain:" + fail.text.partition("Uncertain:")[2] if "Uncertain:" in fail.text else fail.text
+        found.append(untrusted.line(uncertain.partition(" Next:")[0], 400))
     if unknown:
         found += [
             Bold("It may still be working; this is not a failure."),
@@ -141,9 +144,13 @@ def _what_it_means(state: Incident, step: StepState, reader: Reader, unknown: bo
 def _repeat(step: StepState) -> str:
     """What the record says about repeating, and how many people it takes."""
     out = step.attempts[-1].outcome if step.attempts else None
-    need = quorum(step, "retry")
-    people = "one operator decides." if need == 1 else "NOT without two persons."
-    return f"{untrusted.line(out.repeat, 160).rstrip('.')}; {people}" if out and out.repeat else people
+    if quorum(step, "retry") > 1:
+        return "two persons decide."
+    return (
+        f"{untrusted.line(out.repeat, 160).rstrip('.')}; one operator decides."
+        if out and out.repeat
+        else ("one operator decides.")
+    )
 
 
 def _ruled(state: Incident, step: StepState, reader: Reader) -> list[Line]:
@@ -206,6 +213,8 @@ def unknown(state: Incident, step: StepState, attempt: Attempt, reader: Reader) 
     out = attempt.outcome
     said = untrusted.line(out.sentence, 300) if out else "The server stopped answering."
     at = attempt.ended_at or state.at
+    # The door's own sentence ends in the same advice; ours stands in bold.
+    said = said.partition(" It may still be running.")[0]
     push = (
         f"UNKNOWN: {name} on {host}. {said} It may still be working; this is not a failure. Being probed. "
         f"Do not run it by hand. RTO {story.rto(state, at)}."

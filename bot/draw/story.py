@@ -193,9 +193,10 @@ def users_now(state: Incident) -> str:
 
 
 def debts(state: Incident) -> tuple[str, ...]:
-    """What the plan had to leave out, to be put right by hand."""
+    """What the plan had to leave out, to be put right by hand, until it is among the follow-ups."""
     left = state.planned.plan.get("left_out", ()) if state.planned else ()
-    return tuple(untrusted.line(str(t), 160) for t in left)
+    followed = {text for _, text, _ in state.follow_ups}
+    return tuple(untrusted.line(str(t), 160) for t in left if t not in followed)
 
 
 def table(rows: Iterable[tuple[str, str, str]]) -> list[str]:

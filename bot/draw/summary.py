@@ -26,7 +26,9 @@ def summary(state: Incident, reader: Reader) -> Post:
         f"Until then {d.partner} has no backup.",
     ]
     left = [untrusted.line(t, 160) for _, t, settled in state.follow_ups if not settled]
-    after += [f"☐ {t}" for t in (*story.debts(state), *left)]
+    # What stands above already is among the follow-ups behind the button, and not said twice.
+    said_above = ("Not carried by the failover:", f"Until {d.pool} is failed back")
+    after += [f"☐ {t}" for t in (*story.debts(state), *left) if not t.startswith(said_above)]
     after += _hands(state, reader)
     buttons = actions(
         "summary",
@@ -38,10 +40,14 @@ def summary(state: Incident, reader: Reader) -> Post:
     push = (
         f"{word} {story.pool_at(state)} on {d.partner} {d.partner_site} in {_took(state)}, "
         f"target {span(d.rto_s)}. {proof} "
-        f"{len(left)} follow-ups. {said}"
+        f"{_count(len(left), 'follow-up')}. {said}"
     )
     head = f"{mark} {word} · {d.pool} users on {d.partner} {d.partner_site}"
     return post("summary", push, [header(head), lines(body), lines(after), *buttons], bar(colour, head))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number or 'No'} {what}{'' if number == 1 else 's'}"
 
 
 def _verdict(state: Incident) -> tuple[str, str, str]:
@@ -125,6 +131,7 @@ def _nothing_changed(state: Incident, reader: Reader) -> Post:
     word = story.RESULTS.get(state.closed, "CLOSED")
     said = untrusted.line(state.closing, 300) if state.closing else ""
     sure = "Nothing was changed." if state.clocks.t3 is None else "See the log for what was touched."
+    said = said.removesuffix(sure).rstrip()
     body: list[Line] = [Bold(f"{word} · {story.pool_at(state)}"), *([said] if said else []), sure,
                         f"{reader.stamp(state.closed_at)} · {state.id}",
                         f"Record: {state.seq} entries, head {state.head[:12]}…"]  # fmt: skip
@@ -133,14 +140,20 @@ def _nothing_changed(state: Incident, reader: Reader) -> Post:
 
 def stakeholder_text(state: Incident, reader: Reader) -> str:
     """A paragraph for people who do not know what a pool is; only what is known."""
-    d, end = state.declared, state.clocks.t5 or state.closed_at
+    d, end = state.declared, state.clocks.t5
+    if end is None:
+        return (
+            f"Telephony for {d.site} users is impaired since {reader.minute(state.clocks.t0 or state.clocks.t1)} "
+            f"{reader.zone}. Calls work in a reduced way. It is not yet proven that the {d.partner_site} data centre "
+            f"serves everything; the next update says so."
+        )
     began = state.clocks.t0 or state.clocks.t1
-    minutes = max(1, round((end - began).total_seconds() / 60)) if end and began else 0
+    minutes = max(1, round((end - began).total_seconds() / 60)) if began else 0
     since = "the outage began" if state.clocks.t0 else "it was declared"
-    proven = "Calls, chat and meetings work." if state.clocks.t5 else "A test sign-in has not been made yet."
     return (
         f"Telephony for {d.site} users was restored at {reader.minute(end)} {reader.zone} from the {d.partner_site} "
-        f"data centre, {minutes} minutes after {since}. {proven} Call queues (Response Groups) do not work yet. "
+        f"data centre, {minutes} minutes after {since}. Calls, chat and meetings work. "
+        f"Call queues (Response Groups) do not work yet. "
         f"Changes made to contacts or meetings shortly before the outage may be lost."
     )
 

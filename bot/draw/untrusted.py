@@ -88,5 +88,13 @@ def pushed(text: str, limit: int = PUSH_CHARACTERS) -> str:
     return _escaped(flat.rstrip()) + "…"
 
 
+def cut(pushed_text: str, limit: int = PUSH_CHARACTERS) -> str:
+    """An escaped notification line at most `limit` characters long; no entity is cut in half."""
+    if len(pushed_text) <= limit:
+        return pushed_text
+    kept = pushed_text[: limit - 1]
+    return re.sub(r"&[a-z]{0,3}$", "", kept).rstrip() + "…"
+
+
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
