@@ -773,10 +773,11 @@ def _dns_doubts(case: _Case) -> Iterable[Warn]:
                 slow.setdefault(longest, []).append(record.name)
     slow.pop(0, None)
     for longest, names in sorted(slow.items()):
+        of = "" if {*names} == {r.name for r in records} else f" for {_and(dict.fromkeys(names))}"
         yield _amber(
             f"ttl-{longest}",
-            f"DNS TTL {longest} s: meeting links may follow up to {-(-longest // 60)} min after calls.",
-            f"Names: {_and(dict.fromkeys(names))}." if {*names} != {r.name for r in records} else "",
+            f"DNS TTL {longest} s{of}.",
+            f"Meeting links may follow up to {-(-longest // 60)} min after calls.",
         )
 
 
