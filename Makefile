@@ -14,10 +14,10 @@ practice: $(VENV)/.ready
 	$(PY) -m cli practice all
 
 test: $(VENV)/.ready
-	$(PY) -m pytest -n $(JOBS) --dist worksteal -m "not all" $(TESTS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not all" $(TESTS)
 
 test-all: $(VENV)/.ready
-	$(PY) -m pytest -n $(JOBS) --dist worksteal $(TESTS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 lint: $(VENV)/.ready
 	$(PY) -m ruff check .
