@@ -13,22 +13,31 @@ from typing import Any
 
 import click
 
+from cli.look import lines
 from cli.roots import Root, find_incident, now, open_root
+from cli.steward import Steward, ring_for_hand
 from incident.commands import (
+    AddNote,
     Approve,
     AskApproval,
     Cancel,
+    Close,
     Code,
     Command,
+    Confirm,
     Declare,
     Decline,
     GoOn,
     Rule,
     SayStillDisaster,
+    SetOutage,
     Stop,
+    TakeLead,
 )
+from incident.decide.hands import CLOCK_LIMIT_S
 from incident.desk import Answer
 from incident.events import Account, Actor
+from incident.journal import JournalError
 from incident.one_time import Seeds
 from incident.persons import account_trouble
 from incident.policy import Person
@@ -90,7 +99,21 @@ def tell(answer: Answer, done: str) -> None:
 
 def do(root: Root, state: Incident, command: Command, done: str) -> None:
     """Ask the desk and print the answer."""
-    tell(root.desk.do(state.id, command), done)
+    clock_or_leave(root)
+    answer = root.desk.do(state.id, command)
+    if answer.ok and answer.state is not None:
+        ring_for_hand(root, answer.state)
+    tell(answer, done)
+
+
+def clock_or_leave(root: Root) -> None:
+    """Leave with a sentence where this host's clock is too far off to judge expiry and codes by."""
+    off_s = root.journal.clock_offset_ms() / 1000
+    if abs(off_s) > CLOCK_LIMIT_S:
+        raise click.ClickException(
+            f"This host's clock is {off_s:+.0f} s off the store's, so nothing is decided here and nothing happened. "
+            "Mend the time synchronisation, or use another host."
+        )
 
 
 @click.command()
@@ -110,6 +133,7 @@ def declare(pool: str, reason: tuple[str, ...], since: str | None, who: str, otp
     heir = estate.partner_of(lost.name)
     if heir is None:
         raise click.ClickException(f"{lost.name} is in no pair, so nothing can take its users. Nothing happened.")
+    clock_or_leave(root)
     actor = prove(root, who, otp)
     answer = root.desk.declare(
         Declare(
@@ -119,11 +143,15 @@ def declare(pool: str, reason: tuple[str, ...], since: str | None, who: str, otp
             since=clock_time(since) if since else None,
         )
     )  # fmt: skip
-    if answer.ok and answer.state is not None:
-        root.bell.ring_look(answer.incident, answer.state.head)
     verb = "joined" if answer.joined else "declared"
-    tell(answer, f"{lost.name} {lost.site}: {verb} as {answer.incident}. Nothing has changed yet. A second person must "
-         f"approve: lync-dr status --watch shows the question.")  # fmt: skip
+    tell(answer, f"{lost.name} {lost.site}: {verb} as {answer.incident}. Nothing has changed yet.")
+    click.echo("Looking, read-only, 20 s at most …")
+    try:
+        state = Steward(root).until_asked(answer.incident)
+    except JournalError as gone:
+        raise click.ClickException(f"It is declared. {gone} Go on with: lync-dr status --watch") from None
+    click.echo(lines(state))
+    click.echo("A second person must approve; nothing runs until then.")
 
 
 def clock_time(text: str) -> datetime:
@@ -218,7 +246,36 @@ stop = _simple(
     lambda _, actor: Stop(actor),
     "Stopped after the step in flight.",
 )
+lead = _simple("lead", "Take the lead.", lambda _, actor: TakeLead(actor), "You have the lead.")
+confirm = _simple(
+    "confirm",
+    "Say that you signed in and it works.",
+    lambda _, actor: Confirm(actor),
+    "Noted: service confirmed by you.",
+)
+close = _simple("close", "End an incident.", lambda _, actor: Close(actor), "Closed.")
 go_on = _simple("go-on", "Lift the stop.", lambda _, actor: GoOn(actor), "The run goes on.")
+
+
+@click.command()
+@click.argument("text")
+@click.option("--incident")
+@person_options
+def note(text: str, incident: str | None, who: str, otp: str | None, writer: str) -> None:
+    """Leave a note in the record of the open incident."""
+    root = open_root(writer)
+    do(root, find_incident(root.desk, incident), AddNote(prove(root, who, otp), text), "Noted.")
+
+
+@click.command()
+@click.argument("since")
+@click.option("--incident")
+@person_options
+def outage(since: str, incident: str | None, who: str, otp: str | None, writer: str) -> None:
+    """Correct when the outage began: hh:mm UTC."""
+    root = open_root(writer)
+    command = SetOutage(prove(root, who, otp), clock_time(since))
+    do(root, find_incident(root.desk, incident), command, f"The outage began at {since} UTC.")
 
 
 @click.command()

@@ -10,8 +10,11 @@ from typing import Any
 import click
 
 from cli.roots import Root, find_incident, now, open_root
+from cli.steward import Steward
+from config.load import load_settings
 from incident.clocks import figures, minutes
 from incident.journal import Unreachable
+from incident.keys import private_key_path
 from incident.state import Incident, Request
 from playbooks.plan import Plan
 
@@ -46,7 +49,7 @@ def ask(root: Root, question: dict[str, Any], wait_s: float) -> dict[str, Any]:
 @click.option("--json", "as_json", is_flag=True)
 def status(incident: str | None, watch: bool, as_json: bool) -> None:
     """Show the open incidents, or one of them."""
-    root = open_root(None)
+    root = open_root(writer_here() if watch else None)
     after = root.journal.last_bell()  # before looking, so that nothing falls between the look and the watch
     shown = [find_incident(root.desk, incident)] if incident else list(root.desk.open_incidents())
     if as_json:
@@ -62,11 +65,13 @@ def status(incident: str | None, watch: bool, as_json: bool) -> None:
 def follow(root: Root, only: str | None, after: str) -> None:
     """Print each incident again whenever something was appended to it; ends with Ctrl-C."""
     last: dict[str, str] = {}
+    steward = Steward(root) if writer_here() else None
     lost = False
     try:
         while True:
             try:
                 bells = root.journal.bells(after, 2.0)
+                stand_in(steward)
             except Unreachable as gone:
                 if not lost:
                     click.echo(f"{gone} Still watching.", err=True)
@@ -84,6 +89,18 @@ def follow(root: Root, only: str | None, after: str) -> None:
                 click.echo(f"\n{now():%H:%M:%S} UTC\n{text}")
     except KeyboardInterrupt:
         click.echo("")
+
+
+def writer_here() -> str | None:
+    """The terminal's signing key, where this host has one: watching then also does the duties of a bot that is gone."""
+    return "cli" if private_key_path("cli", load_settings().state).exists() else None
+
+
+def stand_in(steward: Steward | None) -> None:
+    """Ask, lapse and ring as the bot would, where it does not. A reader without a key only watches."""
+    if steward is not None:
+        for state in steward.root.desk.open_incidents():
+            steward.attend(state)
 
 
 MARKS = {

@@ -67,22 +67,24 @@ def open_journal_of(settings: Settings, writer: str | None) -> tuple[Journal, Ke
 def fresh_rules(settings: Settings, practice: bool = False) -> Callable[[], Rules]:
     """The rules; the policy is read anew when its file has changed, so a right that was taken away counts at once.
 
-    With a file that cannot be used nothing is decided: `NoRules`, with the loader's sentence.
+    With a file that cannot be used nothing is decided that could start anything: `NoRules`, with the loader's
+    sentence and the last good rules, by which a run may still be held back.
     """
     kept: dict[str, tuple[tuple[int, int], Rules]] = {}
 
     def rules() -> Rules:
+        last = kept["rules"][1] if "rules" in kept else None
         try:
             status = settings.policy.stat()
         except OSError as gone:
-            raise NoRules(f"{settings.policy} cannot be read ({gone.strerror}).") from None
+            raise NoRules(f"{settings.policy} cannot be read ({gone.strerror}).", last) from None
         mark = (status.st_mtime_ns, status.st_size)
         known = kept.get("rules")
         if known is None or known[0] != mark:
             try:
                 policy = ruled_by(read_policy(settings.policy), settings)
             except ConfigError as wrong:
-                raise NoRules(str(wrong)) from None
+                raise NoRules(str(wrong), last) from None
             known = kept["rules"] = (mark, Rules(policy=policy, practice=practice, version=version()))
         return known[1]
 

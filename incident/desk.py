@@ -17,7 +17,7 @@ from datetime import datetime
 from string import ascii_lowercase
 from typing import Final
 
-from incident.commands import Command, Declare, Refusal
+from incident.commands import AddNote, Cancel, Command, Declare, Decline, Refusal, Stop, Tick
 from incident.decide import decide
 from incident.decide.case import Case, no
 from incident.events import (
@@ -52,6 +52,8 @@ from incident.state import Incident
 
 TRIES: Final = 200
 """Races lost before giving up; each loss means that somebody else's append went through."""
+HOLDING_BACK: Final = (Stop, Decline, Cancel, AddNote, Tick)
+"""Commands that can start nothing."""
 LETTERS: Final = (*ascii_lowercase, *(a + b for a in ascii_lowercase for b in ascii_lowercase))
 
 
@@ -75,7 +77,11 @@ class Answer:
 
 
 class NoRules(JournalError):
-    """The policy cannot be read now, so nothing is decided. The sentence says what is wrong with it."""
+    """The policy cannot be used now, so nothing is decided by it. `last` is the policy that was good before, if any."""
+
+    def __init__(self, text: str, last: Rules | None = None) -> None:
+        super().__init__(text)
+        self.last = last
 
 
 class TooBusy(Exception):
@@ -122,6 +128,16 @@ class Desk:
     def rules(self) -> Rules:
         """The rules as they are now."""
         return self._rules() if callable(self._rules) else self._rules
+
+    def _rules_for(self, command: Command) -> Rules:
+        """The rules now. What only holds a run back is also decided by the last good policy: a typing error in the
+        file must not take anybody's stop away."""
+        try:
+            return self.rules
+        except NoRules as unusable:
+            if unusable.last is None or not isinstance(command, HOLDING_BACK):
+                raise
+            return unusable.last
 
     # --- reading -------------------------------------------------------------------------------------------
 
@@ -192,7 +208,7 @@ class Desk:
     def _try(self, folded: _Folded, command: Command, take: Sequence[str], give: Sequence[str]) -> Answer | None:
         """One round; None where somebody else was faster."""
         state, incident = folded.state, folded.state.id
-        decided = decide(state, command, self.rules, self.clock())
+        decided = decide(state, command, self._rules_for(command), self.clock())
         refusal = decided if isinstance(decided, Refusal) else None
         if refusal is not None:
             events = self._to_record(state, refusal)
