@@ -83,6 +83,8 @@ class Item:
     done: Callable[[Sent], None] | None = None
     doubt: bool = False
     """It may have been posted already: read back first."""
+    unchecked: bool = False
+    """The notes could not be asked yet whether it stands already."""
     line: str = ""
     """A line of the log; several that wait for the same thread go out together."""
     not_before: float = 0.0
@@ -154,11 +156,16 @@ class Outbox:
             if name in self._known:
                 return
             self._known.add(name)
-        found = self.notes.get(item.book, item.key)
-        if (sent := Sent.of(found)) is not None:
-            self._remember(item, sent)
-            return
-        item.doubt = found is not None
+        try:
+            found = self.notes.get(item.book, item.key)
+        except JournalError as bad:
+            log.warning("Whether %s was posted before is asked again: %s", item.key, bad)
+            item.unchecked = True
+        else:
+            if (sent := Sent.of(found)) is not None:
+                self._remember(item, sent)
+                return
+            item.doubt = found is not None
         with self._wake:
             item.number = next(self._numbers)
             self._items.append(item)
@@ -241,15 +248,24 @@ class Outbox:
             return lambda: self._edit(edit, live, before)
         if best is None:
             return None
-        batch = [best]
-        if best.line:
-            batch += [i for i in self._items if i.line and i is not best and i.channel == best.channel
-                      and i.book == best.book and not i.doubt and not best.doubt][: LOG_LINES_AT_ONCE - 1]  # fmt: skip
+        batch = self._together(best)
         for one in batch:
             self._items.remove(one)
         self._busy.add(best.channel)
         self._spend(best.channel, now)
         return lambda: self._post(batch)
+
+    def _together(self, best: Item) -> list[Item]:
+        """This item, and the other lines that wait for the same thread. A line in doubt goes alone: it is looked for
+        by its own key."""
+        if not best.line or best.doubt or best.unchecked:
+            return [best]
+        others = [
+            i for i in self._items
+            if i.line and i is not best and (i.channel, i.book) == (best.channel, best.book)
+            and not (i.doubt or i.unchecked)
+        ]  # fmt: skip
+        return [best, *others[: LOG_LINES_AT_ONCE - 1]]
 
     def _next_edit(self, now: float) -> tuple[str, str] | None:
         if self._edits_from > now:
@@ -312,6 +328,11 @@ class Outbox:
         if post is None:
             return Sent(item.channel, "", error="not wanted any more")
         try:
+            if item.unchecked:
+                noted = self.notes.get(item.book, item.key)
+                if (known := Sent.of(noted)) is not None:
+                    return known
+                item.doubt, item.unchecked = item.doubt or noted is not None, False
             if item.doubt and (found := self._look_back(item)) is not None:
                 return found
             for one in batch:
@@ -321,6 +342,13 @@ class Outbox:
             return Sent(str(answer["channel"]), str(answer["ts"]), fingerprint(post))
         except SlackApiError as bad:
             return self._refused(batch, post, bad)
+        except JournalError as bad:
+            # Nothing was sent yet: the notes are asked before Slack is.
+            log.warning("%s waits for the bot's notes: %s", item.key, bad)
+            for one in batch:
+                one.not_before = time.monotonic() + 1.0
+            self._back(batch)
+            return None
         except Exception as bad:
             # A connection that broke after the request may have posted: look before posting again.
             self._unreachable(bad)

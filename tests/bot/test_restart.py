@@ -11,6 +11,8 @@ import pytest
 
 from bot.notes import FileNotes
 from cli.someone import walk
+from incident.journal import Unreachable
+from incident.journals.redis_notes import RedisNotes
 from tests.bot.stage import Slack, Stage
 from tests.waiting import wait_for
 
@@ -113,3 +115,47 @@ def test_slack_down_and_rate_limited_posts_come_later_with_their_own_times(slack
     finally:
         slack.admin("fault", clear=True)
         stage.stop()
+
+
+class Away(FileNotes):
+    """Notes whose store is away for the first questions."""
+
+    left = 12
+
+    def get(self, name: str, key: str) -> str | None:
+        if self.left and key not in ("told", "origin"):
+            self.left -= 1
+            raise Unreachable("The store does not answer.")
+        return super().get(name, key)
+
+
+def test_a_store_that_is_away_for_a_moment_costs_no_post(slack: Slack, tmp_path: Path) -> None:
+    stage = Stage(slack, tmp_path)
+    rita = slack.someone("rita")
+    try:
+        stage.start(notes=Away(tmp_path / "notes.json"))
+        rita.type("C0INC", "/lync declare-disaster fe1")
+        rita.find("DISASTER DECLARED", channel="C0INC")
+        rita.find("APPROVE?", channel="C0INC", button="Approve")
+        rita.find("Asked for approval", channel="C0INC")
+        assert not {k: n for k, n in seen_by(stage, "rita", rita.began).items() if n > 1}
+    finally:
+        stage.stop()
+
+
+@pytest.mark.parametrize("kind", ["file", "redis"])
+def test_notes_of_either_kind_keep_the_same_promises(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    url = "" if kind == "file" else str(request.getfixturevalue("store"))
+    one, two = (FileNotes(tmp_path / "n.json") if kind == "file" else RedisNotes(url) for _ in range(2))
+    assert one.claim("posted:i", "1:card", "mine") is None
+    assert two.claim("posted:i", "1:card", "theirs") == "mine"
+    two.put("posted:i", "1:card", "done")
+    assert (one.get("posted:i", "1:card"), one.get("posted:i", "2:card")) == ("done", None)
+    assert dict(one.book("posted:i")) == {"1:card": "done"}
+    assert [n.once("body:1", 60) for n in (one, two)] == [True, False]
+    assert [n.lease("narrator", who, 30) for n, who in ((one, "a"), (two, "b"), (one, "a"))] == [True, False, True]
+    two.release("narrator", "b")
+    assert not two.lease("narrator", "b", 30)
+    one.release("narrator", "a")
+    assert two.lease("narrator", "b", 0.05)
+    wait_for(lambda: one.lease("narrator", "a", 30), "the lease to run out", 5)
