@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 from incident.events import Declared, RulingVoted, Voted
 from tests.stories.rehearsal import Rehearsal
 from tests.waiting import wait_for
@@ -41,3 +44,24 @@ def test_the_whole_way_in_a_terminal(rehearsal: Rehearsal) -> None:
     here.rita.find("RECOVERED", "Asked Rita Berg · approved Bo Lund", limit_s=60)
     line = here.rita.find("Approved by Bo Lund in a terminal", limit_s=60)
     assert f"{approved_at:%H:%M:%S} Approved by Bo Lund in a terminal" in line.text, "with its own time"
+
+
+def test_with_no_bot_at_all_a_terminal_asks_and_rings_by_itself(rehearsal: Rehearsal) -> None:
+    here = rehearsal
+    here.enroll("rita", "bo")
+    here.lose_london()
+    bot = int(here.place["pids"]["bot"])
+    os.kill(bot, signal.SIGSTOP)  # frozen: it neither asks nor rings, and is not started again
+    try:
+        done = here.lync_dr("declare", "fe1", "dc1", "power", "--person", "rita", "--otp", here.code("rita"))
+        assert done.returncode == 0, done.stderr
+        assert "Answer here: lync-dr approve" in done.stdout, "the question is open when declare returns"
+        short = done.stdout.split(" · code ")[1].split()[0]
+        done = here.lync_dr("approve", "--code", short, "--person", "bo", "--otp", here.code("bo"))
+        assert done.returncode == 0, done.stderr
+        wait_for(lambda: here.incident().clocks.t5, "the run to end without a bot", 60)
+    finally:
+        os.kill(bot, signal.SIGCONT)
+    asked = next(r for r in here.records() if r.kind == "asked")
+    assert asked.by == "cli"
+    here.rita.find("RECOVERED", "Asked Rita Berg · approved Bo Lund", limit_s=60)
