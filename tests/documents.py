@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from incident import codes, rulings
+from tests.attacks import table
 from tests.conftest import ROOT
 
 
 def parts() -> dict[Path, dict[str, str]]:
     """Document -> mark -> the text that must stand between `<!-- mark -->` and `<!-- /mark -->`."""
-    return {ROOT / "docs" / "approval.md": {"rulings": rulings.as_markdown()}}
+    return {ROOT / "docs" / "approval.md": {"rulings": rulings.as_markdown(), "attacks": table.as_markdown()}}
 
 
 def whole() -> dict[Path, str]:

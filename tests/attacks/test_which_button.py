@@ -7,18 +7,47 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.theatre import BOT, CHANNEL, HOME, Card, Theatre, words_of
+from tests.attacks.theatre import BOT, CHANNEL, HOME, Card, Message, Theatre, actions_of, words_of
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
-def other(theatre: Theatre) -> str:
-    """The button of an incident that was asked about before and is over."""
-    with theatre.open_card("an earlier one") as made:
-        drawn = theatre.message(made.channel, made.ts)
-        return next(
-            str(e["value"]) for b in drawn["blocks"] if b["type"] == "actions" for e in b["elements"]
-            if e["action_id"] == "lync.approve"
-        )  # fmt: skip
+def wrong(theatre: Theatre) -> Iterator[tuple[str, Message, int]]:
+    """London is lost, and Rita, or her phone, declares the other pool: the incident, what was said, calls so far."""
+    assert theatre.open_incident() is None
+    theatre.begin()
+    theatre.control("london", "plug", up=False)
+    calls, before = len(theatre.changing_calls()), theatre.newest(CHANNEL)
+    theatre.someone("URITA").type(CHANNEL, "/lync declare-disaster fe2 dc1 power")
+
+    def stopped() -> Message | None:
+        later = [m for m in theatre.messages() if m["ts"] > before and "STOP" in words_of(m)]
+        return next((m for m in later if "lync.declare_instead" in actions_of(m)), None)
+
+    try:
+        said = wait_for(stopped, "the stop", 60)
+        state = theatre.open_incident()
+        assert state is not None
+        yield state.id, said, calls
+    finally:
+        theatre.end()
+
+
+@pytest.fixture(scope="module")
+def other(theatre: Theatre, wrong: tuple[str, Message, int]) -> str:
+    """The right pool declared with one tap; and the button of that incident, which is then over."""
+    incident, said, calls = wrong
+    button = {"channel": CHANNEL, "ts": said["ts"], "action": "lync.declare_instead"}
+    theatre.admin("forge", press=button, user="URITA")
+    made = theatre.card(calls)
+    assert theatre.desk.state(incident).closed == "hard_stopped"
+    assert made.state.clocks.t1 == theatre.desk.state(incident).clocks.t1
+    drawn = theatre.message(made.channel, made.ts)
+    theatre.end()
+    return next(
+        str(e["value"]) for b in drawn["blocks"] if b["type"] == "actions" for e in b["elements"]
+        if e["action_id"] == "lync.approve"
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +66,17 @@ def value(card: Card) -> list[str]:
 
 def with_value(*parts: str) -> dict[str, Any]:
     return {"actions": [{"value": "|".join(parts)}]}
+
+
+def test_c5_the_wrong_pool_of_the_pair_has_no_card_and_the_right_one_is_offered(
+    theatre: Theatre, wrong: tuple[str, Message, int]
+) -> None:
+    incident, said, calls = wrong
+    assert "fe2 Leeds answers, fe1 London does not" in words_of(said)
+    codes = [r.code for r in theatre.records(incident)]
+    assert "PLN002E" in codes, codes
+    assert not {"APR001I", "APR003I"} & set(codes)
+    assert theatre.changing_calls()[calls:] == []
 
 
 def test_a1_the_asker_approves_what_she_asked_for(card: Card) -> None:
