@@ -119,16 +119,19 @@ class Watch:
 
     def _run(self) -> None:
         after = ""
-        rounded = float("-inf")
+        rounded = measured = float("-inf")
         while not self._stopping.is_set():
             try:
+                if time.monotonic() - measured >= self.waits.reconcile_s:
+                    # Also in a bot that does not narrate: it takes taps all the same.
+                    measured = time.monotonic()
+                    self.clock_off_s = self.desk.journal.clock_offset_ms() / 1000
                 if not self.narrator.narrating:
                     self._stopping.wait(0.3)
                     continue
                 after = after or self.desk.journal.last_bell()
                 if time.monotonic() - rounded >= self.waits.reconcile_s:
                     rounded = time.monotonic()
-                    self.clock_off_s = self.desk.journal.clock_offset_ms() / 1000
                     states = self.desk.open_incidents()
                     for state in states:
                         self.consider(state)

@@ -145,6 +145,8 @@ class Approve:
     code: Code | None = None
     short: str | None = None
     """The six characters, where approving was typed instead of tapped."""
+    clock_off_s: int = 0
+    """The store's clock minus this host's, measured by the desk: expiry is judged by it."""
 
 
 @dataclass(frozen=True)

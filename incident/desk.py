@@ -17,7 +17,7 @@ from datetime import datetime
 from string import ascii_lowercase
 from typing import Final
 
-from incident.commands import AddNote, Cancel, Command, Declare, Decline, Refusal, Stop, Tick
+from incident.commands import AddNote, Approve, Cancel, Command, Declare, Decline, Refusal, Stop, Tick
 from incident.decide import decide
 from incident.decide.case import Case, no
 from incident.events import (
@@ -193,6 +193,9 @@ class Desk:
         """
         if isinstance(command, Declare):
             return self.declare(command)
+        if isinstance(command, Approve):
+            # Whoever takes approvals, bot or terminal, is judged by the same clock as the worker that will act.
+            command = replace(command, clock_off_s=round(self.journal.clock_offset_ms() / 1000))
         for attempt in range(TRIES):
             with self._one(incident):
                 try:

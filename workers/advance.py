@@ -15,6 +15,7 @@ from typing import Final
 from incident.codes import reason_code
 from incident.commands import EndRun, OpenFollowUp
 from incident.decide.hands import CLOCK_LIMIT_S
+from incident.desk import TooBusy
 from incident.journal import (
     BadJournal,
     CopyTrouble,
@@ -54,6 +55,9 @@ def advance(incident: str, tools: Tools) -> Ending:
             return _said(incident, Stopped(f"HALT. {strange}"))
         except NoSuchIncident as none:
             return _said(incident, Stopped(str(none)))
+        except TooBusy as busy:
+            # Every append lost its race: somebody writes without end, or the store's index lies about the head.
+            return _said(incident, Stopped(str(busy)))
         except JournalError as away:
             return _said(incident, Stopped(f"{away} The run is not lost: it goes on when a hand can read the record."))
         if isinstance(ending, HeldByAnother | Stopped | Closed):

@@ -32,6 +32,8 @@ from incident.plans import changes
 from incident.policy import Person, Policy
 from incident.state import Incident, Request
 
+CLOCK_LIMIT_S: Final = 30
+"""A host whose clock is off by more takes no approval."""
 LEAST_DIGEST: Final = 16
 """Characters of the digest that a button must carry at least."""
 
@@ -102,7 +104,8 @@ def approve(case: Case, command: Approve) -> Result:
     if closed := open_or_refusal(case, "approve", command.actor):
         return closed
     wrong = (
-        _authentic(case, request, command.actor, "approve", command.nonce, command.card)
+        _clock(case, command)
+        or _authentic(case, request, command.actor, "approve", command.nonce, command.card)
         or _same_plan(case, command, request)
         or _still_open(case, request, command.actor, who, "approve", command.card)
         or _not_self(case, request, command, who)
@@ -112,6 +115,17 @@ def approve(case: Case, command: Approve) -> Result:
     if wrong is not None or request is None:
         return wrong or _unknown_request(case, command.actor, "approve", command.card)
     return (_vote(case, request, command, who),)
+
+
+def _clock(case: Case, command: Approve) -> Refusal | None:
+    """Where the clocks disagree, nobody can say whether the question is still open."""
+    if abs(command.clock_off_s) <= CLOCK_LIMIT_S:
+        return None
+    text = (
+        f"The clock of the host that took this is off by {command.clock_off_s} s, so it takes no approval. Nothing was "
+        "run. Set its clock, or approve from another host."
+    )
+    return no(case, "clock_here", "approve", text, command.actor, request=command.request, card=command.card)
 
 
 def _vote(case: Case, request: Request, command: Approve, who: Person) -> Voted:

@@ -1,0 +1,185 @@
+"""Whoever can write to the store can stop a run at worst: the journal, its index and its bells are written to
+directly, behind the product's back, and the hands are rung. No server sees a call that changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from incident.copies import Copies
+from incident.desk import Desk
+from incident.events import Event, Planned, RunStarted, Voted
+from incident.journals.redis import RedisStore, connect
+from incident.journals.signed import SignedJournal
+from incident.keys import Writer
+from incident.policy import Policy, Rules
+from incident.record import write_record
+from tests.waiting import wait_for
+from tests.workers.world import ACT1, ACT2, BOT, CARD, KEYS, NONCE, World, who, writer
+from workers.results import WaitingForPerson
+
+
+@dataclass
+class Redis(World):
+    """The scripted sites, with the record in a real store and a copy of it on each host."""
+
+    url: str = ""
+    folder: Path = Path()
+
+    def desk(self, who: Writer, policy: Policy | None = None) -> Desk:
+        store = RedisStore(connect(self.url), where="the test's store")
+        journal = SignedJournal(store, keys=KEYS, writer=who, copies=Copies(self.folder / who.name))
+        return Desk(journal, Rules(policy=policy or self.own.policy), self.clock)
+
+    @staticmethod
+    def clock() -> Any:
+        return datetime.now(UTC)
+
+    @property
+    def raw(self) -> Any:
+        return redis.Redis.from_url(self.url)
+
+    @property
+    def stream(self) -> str:
+        return f"lync-dr:journal:{self.incident}"
+
+    def lines(self) -> list[bytes]:
+        return [fields[b"l"] for _, fields in self.raw.xrange(self.stream)]
+
+    def put(self, lines: list[bytes], incident: str = "") -> None:
+        """Writes these lines as the journal, with an index that agrees."""
+        name = incident or self.incident
+        raw, stream = self.raw, f"lync-dr:journal:{name}"
+        raw.delete(stream)
+        for number, line in enumerate(lines, 1):
+            raw.xadd(stream, {"l": line}, id=f"{number}-0")
+        head = lines[-1].split(b'"h":"')[1][:64].decode() if lines else "0" * 64
+        raw.hset("lync-dr:heads", name, f"{len(lines)} {head}")
+
+    def forge(self, event: Event, by: Writer, key: Writer | None = None) -> None:
+        """One more record, well formed, in `by`'s name."""
+        head = self.bot.journal.head(self.incident)
+        record = write_record(
+            event, incident=self.incident, seq=head.seq + 1, prev=head.h, not_before=head.at, now=by.now(),
+            mono_ms=1, boot="0a1b2c3d", by=by.name, sign=(key or by).sign,
+        )  # fmt: skip
+        self.put([*self.lines(), record.line])
+
+
+@pytest.fixture
+def night(store: str, tmp_path: Path) -> Redis:
+    return Redis(url=store, folder=tmp_path)
+
+
+def approval(night: Redis) -> Event:
+    planned = night.state.planned
+    assert isinstance(planned, Planned)
+    ends = night.clock() + night.own.policy.execution_window
+    return Voted(actor=who("bo"), request=1, digest=planned.digest, nonce=NONCE, card=CARD, completes=True,
+                 window_ends=ends)  # fmt: skip
+
+
+def edit(night: Redis) -> None:
+    night.put([line.replace(b"fe1.ocsguy.local", b"fe2.ocsguy.local") for line in night.lines()])
+
+
+def replay(night: Redis) -> None:
+    """Another incident's journal, which was approved, under this one's name."""
+    lines = night.lines()
+    night.incident = night.incident[:-1] + "z"
+    night.put(lines)
+
+
+STARTED = RunStarted(request=1, digest="0" * 64)
+ASKED: dict[str, tuple[Callable[[Redis], None], str]] = {
+    "no key": (lambda n: n.forge(approval(n), BOT, writer("bot", "bot")), "HALT"),
+    "an unknown writer": (lambda n: n.forge(approval(n), writer("bot-9", "bot")), "HALT"),
+    "a worker's true key under the people's event": (lambda n: n.forge(approval(n), ACT2), "HALT"),
+    "a bot's true key under the worker's event": (lambda n: n.forge(STARTED, BOT), "HALT"),
+}  # fmt: skip
+APPROVED: dict[str, tuple[Callable[[Redis], None], str]] = {
+    "an edited plan": (edit, "HALT"),
+    "a replayed journal": (replay, "HALT"),
+    "a cut tail": (lambda n: n.put(n.lines()[:-1]), "HALT"),
+    "an emptied journal": (lambda n: n.raw.delete(n.stream) and None, ""),
+    "an index that lies": (lambda n: n.raw.hset("lync-dr:heads", n.incident, "3 " + "0" * 64) and None, ""),
+    "a raised epoch": (lambda n: n.raw.hset("lync-dr:epochs", n.incident, "9") and None, ""),
+}
+
+
+def reaches_nothing(night: Redis, says: str) -> None:
+    ending = night.advance()
+    assert says in ending.sentence, ending
+    assert not isinstance(ending, WaitingForPerson)
+    assert night.sites.told == []
+
+
+@pytest.mark.parametrize("lie", ASKED)
+def test_a_forged_record_starts_nothing(night: Redis, lie: str) -> None:
+    night.asked()
+    # This host has seen the record, as every host that looks at it has.
+    assert isinstance(night.advance(), WaitingForPerson)
+    write, says = ASKED[lie]
+    write(night)
+    reaches_nothing(night, says)
+
+
+@pytest.mark.parametrize("lie", APPROVED)
+def test_a_journal_that_was_tampered_with_starts_nothing(night: Redis, lie: str) -> None:
+    night.approved()
+    night.desk(ACT1).state(night.incident)
+    write, says = APPROVED[lie]
+    write(night)
+    reaches_nothing(night, says)
+
+
+def test_a_stolen_lease_only_delays(night: Redis) -> None:
+    """Whoever holds the lease key holds the run back and gains nothing: when it is gone, the run goes its way."""
+    night.approved()
+    night.raw.set(f"lync-dr:lease:{night.incident}", "a thief", px=400)
+    ending = night.advance()
+    assert "another hand" in ending.sentence
+    assert night.sites.told == []
+    wait_for(lambda: not night.raw.exists(f"lync-dr:lease:{night.incident}"), "the lease to run out", 5)
+    night.advance()
+    assert night.sent("Invoke-CsPoolFailOver") == ["Invoke-CsPoolFailOver"]
+
+
+def test_stolen_holds_and_flooded_bells_only_delay(night: Redis) -> None:
+    night.approved()
+    holds = [h for step in night.state.planned.plan["steps"] for h in step["holds"]]  # type: ignore[union-attr]
+    night.raw.hset("lync-dr:holds", mapping=dict.fromkeys(holds, "20261122-fe9-a"))
+    for _ in range(50):
+        night.raw.xadd("lync-dr:bells", {"i": night.incident, "s": "1"})
+    ending = night.advance()
+    assert "holds" in ending.sentence or "hold" in type(ending).__name__.lower()
+    assert night.sites.told == []
+
+
+class ClockOff:
+    """A journal whose store tells another time."""
+
+    def __init__(self, journal: Any) -> None:
+        self._journal = journal
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    def clock_offset_ms(self) -> int:
+        return 31_000
+
+
+def test_a_host_whose_clock_is_off_takes_no_approval(night: Redis) -> None:
+    night.asked()
+    night.bot.journal = ClockOff(night.bot.journal)
+    answer = night.bot.do(night.incident, night.approve("bo"))
+    assert answer.refusal is not None
+    assert "off by 31 s" in answer.refusal.text
+    assert "APR010I" not in night.codes()
