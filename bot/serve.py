@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -19,6 +20,7 @@ from bot.notes import Notes
 from bot.outbox import Outbox
 from bot.watch import Outside, Waits, Watch
 from bot.web import Me, SlackTrouble, asker, check_app_token, introduce, web_client
+from incident.codes import reason_code
 from incident.desk import Desk
 from incident.doorbell import Doorbell
 from incident.events import Refused
@@ -144,22 +146,19 @@ class Bot:
             )
 
     def _refuse(self, why: str, sentence: str) -> None:
-        """A request that Slack did not send: into the register, where the code table has a reason for it."""
+        """A request that Slack did not send: into the register, at most once a minute for each reason."""
         log.warning(sentence)
-        from incident.codes import REASONS, reason_code
-
-        if why not in REASONS or not self.house.notes.once(f"refused:{why}", 60):
-            return
         event = Refused(why=reason_code(why, "request"), what="request", text=sentence)
-        for _ in range(20):
-            try:
-                self.house.desk.journal.append(self.house.desk.journal.head(REGISTER), [event])
+        journal = self.house.desk.journal
+        try:
+            if not self.house.notes.once(f"refused:{why}", 60):
                 return
-            except Moved:
-                continue
-            except JournalError as bad:
-                log.warning("A refused request could not be recorded: %s", bad)
-                return
+            for _ in range(20):
+                with suppress(Moved):
+                    journal.append(journal.head(REGISTER), [event])
+                    return
+        except JournalError as bad:
+            log.warning("A refused request could not be recorded: %s", bad)
 
     def _upload(self, channel: str, thread: str, name: str, content: bytes, comment: str) -> None:
         self.client.files_upload_v2(

@@ -90,6 +90,10 @@ ATTACKS: dict[str, Attack] = {
         "every record is signed, each kind of writer may write its own kind; the worker believes nothing else",
         "a keyed hash in the pending record: signatures with public keys need no secret at the reader",
         more=(
+            "hostile/test_the_store_lies.py::test_a_forged_record_starts_nothing",
+            "hostile/test_the_store_lies.py::test_a_journal_that_was_tampered_with_starts_nothing",
+            "hostile/test_the_store_lies.py::test_a_stolen_lease_only_delays",
+            "hostile/test_the_store_lies.py::test_stolen_holds_and_flooded_bells_only_delay",
             "workers/test_trust_nobody.py::test_a_forged_record_halts_the_hands",
             "workers/test_trust_nobody.py::test_another_plan_in_the_name_of_a_true_worker_is_not_the_approved_one",
             "workers/test_trust_nobody.py::test_a_cut_tail_halts_the_hands_of_a_host_that_saw_it",
