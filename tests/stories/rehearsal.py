@@ -28,10 +28,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyotp
 import pytest
@@ -52,6 +52,7 @@ from incident.state import Incident
 from tests.conftest import ROOT
 from tests.waiting import wait_for
 
+T = TypeVar("T")
 CHANNEL, HOME = "C0INC", "C0HOME"
 HOSTS = ("london", "leeds", "dns1", "dns2")
 PEOPLE = {
@@ -264,6 +265,14 @@ class Rehearsal:
         spent = self.incident().code_steps.get(person, 0) if self.journal.incidents() else 0
         wait_for(lambda: spent <= int(time.time()) // STEP_S, "the code after the next one", STEP_S + 5)
         return pyotp.TOTP(seed).generate_otp(max(spent + 1, int(time.time()) // STEP_S))
+
+    def until(self, look: Callable[[], T], what: str, limit_s: float = 60.0) -> T:
+        """As `wait_for`; a failure also tells what stands in the record of the last incident."""
+        try:
+            return wait_for(look, what, limit_s)
+        except AssertionError as late:
+            told = [f"{r.at[11:]} {r.code} {str(dict(r.body))[:160]}" for r in self.records() if r.code != "OUT001I"]
+            raise AssertionError("\n".join([str(late), *told])) from None
 
     # --- reading ---------------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ import signal
 
 from incident.events import Declared, RulingVoted, Voted
 from tests.stories.rehearsal import Rehearsal
-from tests.waiting import wait_for
 
 
 def test_the_whole_way_in_a_terminal(rehearsal: Rehearsal) -> None:
@@ -19,7 +18,7 @@ def test_the_whole_way_in_a_terminal(rehearsal: Rehearsal) -> None:
 
     done = here.lync_dr("declare", "fe1", "dc1", "power", "--person", "rita", "--otp", here.code("rita"))
     assert done.returncode == 0, done.stderr
-    wait_for(lambda: here.incident().phase == "asking", "the question", 60)
+    here.until(lambda: here.incident().phase == "asking", "the question")
     shown = here.lync_dr("status").stdout
     assert "fe2.ocsguy.local     Invoke-CsPoolFailOver -PoolFqdn fe1.ocsguy.local -DisasterMode" in shown
     assert "AMBER" in shown
@@ -27,12 +26,12 @@ def test_the_whole_way_in_a_terminal(rehearsal: Rehearsal) -> None:
 
     done = here.lync_dr("approve", "--code", short, "--person", "bo", "--otp", here.code("bo"))
     assert done.returncode == 0, done.stderr
-    wait_for(lambda: here.incident().waiting_step, "the red text", 60)
+    here.until(lambda: here.incident().waiting_step, "the red text")
     again = here.lync_dr(
         "rule", "pool", "retry", "--reason", "CMS is over", "--person", "chen", "--otp", here.code("chen")
     )
     assert again.returncode == 0, again.stderr
-    wait_for(lambda: here.incident().clocks.t5, "the run to end without Slack", 60)
+    here.until(lambda: here.incident().clocks.t5, "the run to end without Slack")
 
     told = {type(r.event): r.actor for r in here.records()}
     for event, person in ((Declared, "rita"), (Voted, "bo"), (RulingVoted, "chen")):
@@ -59,7 +58,7 @@ def test_with_no_bot_at_all_a_terminal_asks_and_rings_by_itself(rehearsal: Rehea
         short = done.stdout.split(" · code ")[1].split()[0]
         done = here.lync_dr("approve", "--code", short, "--person", "bo", "--otp", here.code("bo"))
         assert done.returncode == 0, done.stderr
-        wait_for(lambda: here.incident().clocks.t5, "the run to end without a bot", 60)
+        here.until(lambda: here.incident().clocks.t5, "the run to end without a bot", 60)
     finally:
         os.kill(bot, signal.SIGCONT)
     asked = next(r for r in here.records() if r.kind == "asked")
