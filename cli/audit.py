@@ -20,7 +20,7 @@ from incident.policy import Policy
 from incident.register import Register
 from incident.report import html, markdown
 from incident.verify import CannotCheck, Verdict, verify_file, verify_lines
-from incident.verify_approval import by_policy, from_record
+from incident.verify_approval import by_policy
 
 
 @click.group(help="List, show, verify, export and review records.")
@@ -90,7 +90,7 @@ def verify(what: str, keys_dir: Path | None, policy_file: Path | None, anchors: 
 def _verify(what: str, keys_dir: Path | None, policy_file: Path | None, anchors: tuple[str, ...]) -> Verdict:
     keys = load_keys(keys_dir) if keys_dir else None
     policy = load_policy(policy_file) if policy_file else None
-    approvals = by_policy(policy) if policy else from_record
+    approvals = by_policy(policy)
     if Path(what).is_file() or "/" in what or what.endswith(".jsonl"):
         return verify_file(Path(what), keys=keys, anchors=anchors, approvals=approvals)
     journal, known = open_journal_of(load_settings(), None)

@@ -1,28 +1,26 @@
 """The approval judged again, by whoever is about to act or to believe: each vote from its own signed record.
 
-Nothing here asks Slack. A worker calls `judge` with its own policy before the first act; an auditor's `verify` calls
-`breaches` with the policy of the day, or without one where only the record is at hand (then persons and their rights
-are taken as recorded). An empty answer means: two different people, at least one of them not the asker, had the right
-and approved exactly this plan in time.
+Nothing here asks Slack. A worker calls `judge` and `judge_words` with its own policy before it acts; `verify_approval`
+calls them for every change of a record, with the policy of the day, or without one where only the record is at hand
+(then persons and their rights are taken as recorded). An empty answer means: two different people, at least one of
+them not the asker, had the right and approved exactly this plan in time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
-from incident.events import Actor, Declared, Intent
-from incident.fold import apply
-from incident.persons import account_trouble, person_of
-from incident.plans import holds_call
+from incident.events import Actor
+from incident.persons import LOOK_KEPT, account_trouble, person_of
 from incident.policy import Policy, Role
-from incident.record import Record
-from incident.state import Incident, Request, StepState, Vote
+from incident.rulings import quorum
+from incident.state import Incident, Request, Vote
 
-FRESH = timedelta(seconds=60)
-"""No older look at an account counts for an approval."""
-_WRITING = timedelta(seconds=2)
+FRESH: Final = timedelta(seconds=60)
+"""No older look at an account counts for an approval that came through Slack."""
+WRITING: Final = timedelta(seconds=2)
 """From the decision, which compares with the expiry, until the record that has its own time."""
 
 
@@ -103,7 +101,7 @@ def _vote(state: Incident, policy: Policy | None, request: Request, vote: Vote, 
         return wrong("self", "the asker approved their own request.")
     if vote.nonce != request.nonce or vote.digest != request.digest:
         return wrong("stale", "the vote is about another question or another plan.")
-    if vote.seq <= request.seq or vote.at >= request.expires + _WRITING or vote.at < request.at:
+    if vote.seq <= request.seq or vote.at >= request.expires + WRITING or vote.at < request.at:
         return wrong("expired", "the vote was not given while the question was open.")
     if vote.card is None and vote.actor.via != "cli":
         return wrong("card", "the vote names no card.")
@@ -112,8 +110,9 @@ def _vote(state: Incident, policy: Policy | None, request: Request, vote: Vote, 
         if (vote.card.team, vote.card.channel, vote.card.ts) not in places:
             return wrong("card", "the vote was given on no card of this question.")
     account = vote.actor.account
-    if account is not None and account.looked_at is not None and vote.at - account.looked_at > FRESH:
-        return wrong("unseen", "the account had not been looked at for more than 60 s.")
+    limit, words = (LOOK_KEPT, "24 hours") if vote.actor.via == "cli" else (FRESH, "60 s")
+    if account is not None and account.looked_at is not None and vote.at - account.looked_at > limit + WRITING:
+        return wrong("unseen", f"the account had not been looked at for more than {words}.")
     if (
         policy is not None
         and policy.approver_group
@@ -165,68 +164,50 @@ def _times(state: Incident, policy: Policy | None, request: Request) -> list[Fin
     found: list[Finding] = []
     if policy is None:
         return found
-    if request.expires - request.at > policy.open_for(state.declared.playbook) + _WRITING:
+    if request.expires - request.at > policy.open_for(state.declared.playbook) + WRITING:
         found.append(Finding("expired", "The question stood open longer than this policy allows.", request.seq))
     begins = max(request.approved_at, state.declared.start_at or request.approved_at)
     if request.start_at != state.declared.start_at:
         found.append(Finding("window", "The question names another hour than was asked for.", request.seq))
-    if request.window_ends - begins > policy.execution_window + _WRITING:
+    if request.window_ends - begins > policy.execution_window + WRITING:
         found.append(Finding("window", "The time to begin is longer than this policy allows.", request.seq))
     return found
 
 
-def judge_words(state: Incident, policy: Policy | None, step: StepState) -> tuple[Finding, ...]:
-    """What is wrong with what people said during the run: lifted stops, and rulings, above all about this step."""
+def recheck_due(policy: Policy, request: Request, at: datetime) -> bool:
+    """Whether Slack must have been asked again about everybody before a run begins at `at`, and was not.
+
+    So it is where more than `recheck_after_s` lies between the last approval given in Slack and the start. A
+    `Rechecked` of no accounts says that Slack was away: then what was seen at the click counts. An approval from a
+    terminal rests on a one-time code and needs none.
+    """
+    last = max((v.at for v in request.votes if v.actor.via == "slack"), default=None)
+    if last is None or at - last <= timedelta(seconds=policy.recheck_after_s) + WRITING:
+        return False
+    seen = request.rechecked_at
+    return seen is None or seen < last or at - seen > policy.execution_window
+
+
+def judge_words(state: Incident, policy: Policy | None) -> tuple[Finding, ...]:
+    """What is wrong with what people said during the run: stops that were lifted, and rulings."""
     found: list[Finding] = []
     for actor, _ in state.went_on:
         found.extend([Finding("nobody", "A stop was lifted by nobody.")] if actor is None
                      else _holds(policy, actor, "operate", 0))  # fmt: skip
     for key, attempt, verdict, persons, _, _ in state.rulings:
-        said = {
-            v.actor.person
-            for v in state.ruling_votes
-            if (v.step, v.attempt, v.verdict) == (key, attempt, verdict)
-            and not _holds(policy, v.actor, "operate", v.seq)
+        said = {v.actor.person: v for v in state.ruling_votes if (v.step, v.attempt) == (key, attempt)}
+        agreed = {
+            person
+            for person, vote in said.items()
+            if vote.verdict == verdict and not _holds(policy, vote.actor, "operate", vote.seq)
         }
-        if not set(persons) <= said:
+        if not set(persons) <= agreed:
             found.append(Finding("role", f"The ruling {verdict} about {key} does not hold by this policy."))
+        step = state.step(key)
+        failure = step.failure if step is not None else None
+        if step is None or failure is None or failure.attempt != attempt:
+            continue
+        if len(set(persons)) < (due := quorum(step, verdict)):
+            text = f"The ruling {verdict} about {key} was made by {len(set(persons))} of {due} persons."
+            found.append(Finding("quorum", text))
     return tuple(found)
-
-
-def breaches(records: Iterable[Record], policy: Policy | None = None) -> tuple[tuple[int, str], ...]:
-    """(record number, sentence) for every state-changing call of a verified record that had no valid approval.
-
-    For `verify`: the records of one incident from the first on, chain and signatures already checked. The register
-    holds no calls and so no breach.
-    """
-    found: dict[tuple[int, str], None] = {}
-    state: Incident | None = None
-    for record in records:
-        event = record.event
-        if state is None and not isinstance(event, Declared):
-            return ()
-        if state is not None and isinstance(event, Intent) and event.effect != "observe":
-            found |= {(record.seq, text): None for text in _before(state, event, policy, record.when)}
-        state = apply(state, record)
-    return tuple(found)
-
-
-def _before(state: Incident, intent: Intent, policy: Policy | None, at: datetime) -> list[str]:
-    """What is wrong with this intent, judged by the state just before it."""
-    request = next((r for r in state.requests if r.number == state.run_request), None)
-    what = f"the call of step {intent.step} was sent"
-    if request is None or state.planned is None:
-        return [f"{what} without an approval."]
-    wrong = [f"{what} though: {finding.text}" for finding in judge(state, policy, request)]
-    if request.digest != state.planned.digest:
-        wrong.append(f"{what} under an approval of another plan.")
-    step = state.step(intent.step)
-    if step is None or not holds_call(step.plan, intent.call):
-        wrong.append(f"{what} although the approved plan holds no such call.")
-    if state.clocks.t3 is None and request.window_ends is not None and at >= request.window_ends + _WRITING:
-        wrong.append(f"{what} first, after the time to begin had ended.")
-    if state.stop is not None and not (step is not None and step.attempts and not step.settled):
-        wrong.append(f"{what} while a stop was standing.")
-    if step is not None:
-        wrong.extend(f"{what} though: {finding.text}" for finding in judge_words(state, policy, step))
-    return wrong

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from incident.approvals_check import breaches, judge
+from incident.approvals_check import judge
 from incident.clocks import Figures, between, clock_time, day, figures, minutes, zone_label
 from incident.events import Actor, Intent
-from incident.plans import PARTS, changes, holds_call, part_of
+from incident.plans import PARTS, changes, departs, part_of
 from incident.policy import Policy
 from incident.record import Record
 from incident.state import Incident, Request, StepState
+from incident.verify_approval import breaches
 
 _RESULTS = {
     "recovered": "RECOVERED",
@@ -160,11 +161,12 @@ def _before_change(state: Incident, records: Sequence[Record], policy: Policy | 
 
 def _as_approved(state: Incident, records: Sequence[Record]) -> Row:
     question = "Ran what was approved"
-    sent = [r.event for r in records if isinstance(r.event, Intent) and r.event.effect != "observe"]
     planned = [step for step in state.steps if changes(step)]
+    intents = [r.event for r in records if isinstance(r.event, Intent)]
+    altered = [i for i in intents if (s := state.step(i.step)) is None or departs(s, i)]
+    sent = [i for i in intents if i in altered or any(i.step == step.id for step in planned)]
     if not sent:
         return Row(question, "NOTHING RAN", f"{len(planned)} calls planned, none sent")
-    altered = [i for i in sent if (s := state.step(i.step)) is None or not holds_call(s.plan, i.call)]
     first = {i.step for i in sent}
     again = len(sent) - len({(i.step, i.call_no) for i in sent})
     skipped = sum(1 for step in planned if step.status in ("skipped", "ruled_skip") and step.id not in first)

@@ -357,12 +357,15 @@ def _skipped(state: Incident, event: ev.StepSkipped, record: Folded) -> Incident
 
 
 def _intent(state: Incident, event: ev.Intent, record: Folded) -> Incident:
+    step = state.step(event.step)
+    # The plan says what a call does; what an intent says of itself could hide a change.
+    effect: Any = event.effect if step is None else step.plan.get("effect", event.effect)
     attempt = Attempt(
         number=event.attempt,
         call_no=event.call_no,
         literal=event.literal,
         host=event.host,
-        effect=event.effect,
+        effect=effect,
         epoch=event.epoch,
         at=record.when,
         seq=record.seq,
@@ -381,7 +384,7 @@ def _intent(state: Incident, event: ev.Intent, record: Folded) -> Incident:
             slow="",
         ),
     )
-    if event.effect != "observe" and state.clocks.t3 is None:
+    if effect != "observe" and state.clocks.t3 is None:
         state = replace(state, clocks=replace(state.clocks, t3=record.when))
     return _doing(state, record.when, event.step)
 

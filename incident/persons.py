@@ -7,8 +7,14 @@ says about an account stands in users.info: `deleted`, `is_restricted`, `is_ultr
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final
+
 from incident.events import Account, Actor
 from incident.policy import Person, Policy
+
+LOOK_KEPT: Final = timedelta(hours=24)
+"""How long what Slack said of an account counts where Slack is gone; there a one-time code proves the person."""
 
 
 def account_trouble(policy: Policy, account: Account, *, team: bool = True) -> tuple[str, str] | None:

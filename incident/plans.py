@@ -1,8 +1,9 @@
-"""What the record knows of plans, which it holds as data: whether a step holds a call, its part, its words."""
+"""What the record knows of plans, which it holds as data: whether a call is the step's own, its part, its words."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final, Protocol
 
 from incident.state import StepState
 
@@ -10,9 +11,20 @@ PARTS = {"cms": "CMS", "edge": "Edge", "pool": "pool", "dns": "DNS", "proof": "p
 """A step's part -> how it is printed."""
 
 
-def holds_call(plan: Any, call: Any) -> bool:
-    """True where the step, as planned, holds this call as it stands, at whatever depth."""
-    return _holds(_plain(plan), _plain(call))
+_BARE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._+/-]*")
+
+
+class Intended(Protocol):
+    """What an intent, or the wish for one, says about the call."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def literal(self) -> str: ...
+    @property
+    def call(self) -> dict[str, Any]: ...
+    @property
+    def effect(self) -> str: ...
 
 
 def _plain(value: Any) -> Any:
@@ -20,13 +32,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _holds(plan: Any, call: Any) -> bool:
-    if plan == call:
-        return True
-    inside = plan.values() if isinstance(plan, dict) else plan if isinstance(plan, list) else ()
-    return any(_holds(inner, call) for inner in inside)
 
 
 def part_of(step: StepState) -> str:
@@ -41,13 +46,43 @@ def changes(step: StepState) -> bool:
 
 
 def literal_of(act: Any) -> str:
-    """The call as PowerShell text for reading; what was sent stands in the intents."""
+    """The call as PowerShell text, letter for letter as the card showed it and as an intent must name it."""
     if not isinstance(act, dict) or "cmdlet" not in act:
         return str(act.get("text", "")) if isinstance(act, dict) else ""
     words = [str(act["cmdlet"])]
     for name, value in act.get("params", ()):
-        words.append(f"-{name}" if value is True else f"-{name}:$false" if value is False else f"-{name} {value}")
+        if isinstance(value, bool):
+            words.append(f"-{name}" if value else f"-{name}:$false")
+        else:
+            words.append(f"-{name} {_quoted(str(value))}")
     return " ".join(words)
+
+
+def _quoted(text: str) -> str:
+    """A bare word where PowerShell reads it as one; else a single-quoted string, in which only the quote is doubled
+    (PowerShell documentation, about_Quoting_Rules)."""
+    return text if _BARE.fullmatch(text) else "'" + text.replace("'", "''") + "'"
+
+
+def effect_of(step: StepState) -> str:
+    """The effect class as the plan states it, `once` where it says nothing: the stricter is assumed."""
+    return str(step.plan.get("effect") or "once")
+
+
+def departs(step: StepState, call: Intended) -> str:
+    """In what a call departs from the step as people approved it, in words; empty where it is that call.
+
+    Host, text and effect class are compared beside the call itself: what an intent says of itself is believed by
+    nobody, for a wrong effect class would carry a call past every rule about changes.
+    """
+    act = step.plan.get("act")
+    if not isinstance(act, dict) or "cmdlet" not in act or _plain(act) != _plain(call.call):
+        return "holds no such call"
+    if call.host != step.host:
+        return f"sends it to {step.host}, not to {call.host}"
+    if call.literal != literal_of(act):
+        return f"reads {literal_of(act)}, not {call.literal}"
+    return "" if call.effect == effect_of(step) else f"calls its effect {effect_of(step)}, not {call.effect}"
 
 
 def is_task(step: StepState) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Final, Literal
 
 from incident.events import (
@@ -26,11 +26,10 @@ from incident.events import (
     TextStated,
 )
 from incident.journal import REGISTER, Journal, Moved, NoSuchIncident
+from incident.persons import LOOK_KEPT
 from incident.policy import Person, Policy
 from incident.record import Record, canonical, digest
 
-LOOK_KEPT: Final = timedelta(hours=24)
-"""How long a look at the accounts counts when Slack cannot be asked."""
 _TRIES: Final = 100
 
 
@@ -158,7 +157,7 @@ class Register:
         for record in reversed(self.records()):
             event = record.event
             if isinstance(event, PeopleLooked):
-                return dict(event.accounts) if now - record.when <= LOOK_KEPT else {}
+                return {k: a for k, a in event.accounts.items() if now - (a.looked_at or record.when) <= LOOK_KEPT}
         return {}
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from incident.events import Verdict
+from incident.plans import effect_of
 from incident.state import Failure, StepState
 
 Begun = Literal["not_begun", "half_done", "done", "cannot_tell"]
@@ -49,14 +50,7 @@ def against_probe(step: StepState) -> bool:
 
 def is_once(step: StepState) -> bool:
     """True for a step whose call must not be sent twice without people's word."""
-    if step.attempts:
-        return step.attempts[-1].effect == "once"
     return effect_of(step) == "once"
-
-
-def effect_of(step: StepState) -> str:
-    """The effect class as the plan states it, `once` where it says nothing: the stricter is assumed."""
-    return str(step.plan.get("effect") or "once")
 
 
 def votes_for(step: StepState, verdict: Verdict) -> tuple[str, ...]:

@@ -154,6 +154,20 @@ class StepState:
         """Nothing more will be done about this step."""
         return self.status in ("done", "done_red", "skipped", "degraded", "ruled_done", "ruled_skip")
 
+    def continues(self, call_no: int) -> bool:
+        """Whether this is the next call of an attempt whose calls so far ended well."""
+        last = self.attempts[-1] if self.attempts else None
+        ended_well = last is not None and last.outcome is not None and last.outcome.result in ("done", "adopted")
+        return ended_well and self.status == "verifying" and last is not None and call_no > last.call_no
+
+    def repeats_by_itself(self, once: bool) -> bool:
+        """Whether the last attempt may be followed by another one without people's word: never after a call of effect
+        `once`, except in task mode after the look said that it never began."""
+        last = self.attempts[-1] if self.attempts else None
+        if last is None or not once:
+            return True
+        return last.outcome is not None and last.outcome.result == "not_begun" and last.mode == "task"
+
 
 @dataclass(frozen=True)
 class Clocks:

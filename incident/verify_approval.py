@@ -1,142 +1,119 @@
-"""The approval rule judged from the records alone, for `verify`: who asked, who agreed, when, and exactly to what.
+"""The approval rule judged from the records alone, for `verify` and the report: who asked, who agreed, and whether
+every call that changed something was theirs to send.
 
-`from_record` needs nothing but the record and shares no code with the place that decides, so that a mistake there is
-seen here. `by_policy` also asks whether those persons had the right by a policy that is handed in.
+The records of one incident are folded from the first on, and each start and each call is judged by the state just
+before it: by the policy of the day, or without one where only the record is at hand (then persons and their rights
+are taken as recorded). What an intent says of itself is not believed: the approved plan's step says what its call is
+and whether it changes something. `standalone_verify` asks the same of a file, and shares no code with this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, Final
+from collections.abc import Iterable
+from datetime import datetime
 
-from incident.approvals_check import judge
-from incident.events import Asked, Declared, Declined, Intent, Lapsed, Planned, Revoked, RunStarted, Voided, Voted
-from incident.fold import apply
+from pydantic import ValidationError
+
+from incident.approvals_check import WRITING, judge, judge_words, recheck_due
+from incident.events import Declared, Intent, Ruling, RunStarted
+from incident.fold import Folded, apply
+from incident.plans import departs, effect_of
 from incident.policy import Policy
-from incident.record import Record
-from incident.state import Incident
+from incident.rulings import is_once
+from incident.state import Incident, Request, StepState
 from incident.verify import CheckApprovals
 
-_WRITING: Final = timedelta(seconds=2)
-"""From a decision, which looks at the clock, until its record has a time of its own."""
-
-Breaches = list[tuple[int, str]]
+Breaches = tuple[tuple[int, str], ...]
 
 
-@dataclass
-class _SoFar:
-    """What has been asked, answered and begun, up to one record."""
-
-    declarer: str | None = None
-    plans: dict[str, Any] = field(default_factory=dict)
-    asked: dict[int, Asked] = field(default_factory=dict)
-    votes: dict[int, list[tuple[Record, Voted]]] = field(default_factory=dict)
-    over: dict[int, str] = field(default_factory=dict)
-    started: RunStarted | None = None
+def by_policy(policy: Policy | None) -> CheckApprovals:
+    """`breaches` by this policy, in the form `verify` asks for."""
+    return lambda records: breaches(records, policy)
 
 
-def from_record(records: Sequence[Record]) -> Breaches:
-    """Every change without a valid approval of two different persons before it; every call that was not in the plan."""
-    so_far = _SoFar()
-    found: Breaches = []
+def breaches(records: Iterable[Folded], policy: Policy | None = None) -> Breaches:
+    """(record number, sentence) for everything that was begun, sent or decided without a valid approval.
+
+    For verified records: chain and signatures are checked already. The register holds no calls and so no breach.
+    """
+    found: dict[tuple[int, str], None] = {}
+    state: Incident | None = None
     for record in records:
         event = record.event
-        if isinstance(event, Declared):
-            so_far.declarer = event.actor.person if event.actor else None
-        elif isinstance(event, Planned):
-            so_far.plans[event.digest] = _plain(event.plan)
-        elif isinstance(event, Asked):
-            so_far.asked[event.request] = event
-        elif isinstance(event, Voted):
-            so_far.votes.setdefault(event.request, []).append((record, event))
-        elif isinstance(event, Declined | Lapsed | Voided | Revoked):
-            so_far.over.setdefault(event.request, event.kind)
-        elif isinstance(event, RunStarted):
-            found += [(record.seq, why) for why in _start(so_far, record, event)]
-            so_far.started = event
-        elif isinstance(event, Intent) and event.effect != "observe":
-            found += [(record.seq, why) for why in _change(so_far, event)]
-    return found
-
-
-def by_policy(policy: Policy) -> CheckApprovals:
-    """`from_record`, and at every start the same judgement a worker makes, by this policy."""
-
-    def check(records: Sequence[Record]) -> Breaches:
-        found = from_record(records)
-        state: Incident | None = None
-        for record in records:
+        if state is None and not isinstance(event, Declared):
+            return ()
+        wrong: list[str] = []
+        if state is not None and isinstance(event, RunStarted):
+            wrong = _start(state, event, policy, record.when)
+        elif state is not None and isinstance(event, Intent):
+            wrong = _call(state, event, policy, record.when)
+        try:
             state = apply(state, record)
-            event = record.event
-            if isinstance(event, RunStarted):
-                for request in state.requests:
-                    if request.number == event.request:
-                        found += [(wrong.seq or record.seq, wrong.text) for wrong in judge(state, policy, request)]
-        return sorted(set(found))
+        except (ValueError, KeyError, TypeError, ValidationError) as strange:
+            # Signed, and yet no story: whatever comes after it cannot be judged.
+            return (*found, (record.seq, f"Nothing after this can be judged: {strange}"))
+        if isinstance(event, Ruling):
+            wrong = [finding.text for finding in judge_words(state, policy)]
+        found |= {(record.seq, text): None for text in wrong}
+    return tuple(found)
 
-    return check
 
-
-def _start(so_far: _SoFar, record: Record, event: RunStarted) -> list[str]:
+def _start(state: Incident, event: RunStarted, policy: Policy | None, at: datetime) -> list[str]:
     """What is wrong with beginning under this question."""
-    asked = so_far.asked.get(event.request)
-    if asked is None:
+    request = next((r for r in state.requests if r.number == event.request), None)
+    if request is None:
         return [f"The run begins under question {event.request}, which was never asked."]
-    wrong = []
-    if asked.digest != event.digest:
+    wrong = [f"The run begins though: {finding.text}" for finding in judge(state, policy, request)]
+    if request.state not in ("open", "approved"):
+        wrong.append(f"The run begins under question {event.request}, which was over by then ({request.state}).")
+    if event.digest != request.digest or state.planned is None or state.planned.digest != request.digest:
         wrong.append("The run begins with another plan than the one that was asked about.")
-    if event.request in so_far.over:
-        wrong.append(
-            f"The run begins under question {event.request}, which was over by then ({so_far.over[event.request]})."
-        )
-    if not asked.asker or asked.asker != so_far.declarer:
-        wrong.append("The question names another asker than the declaration.")
-    counted = [(at, vote) for at, vote in so_far.votes.get(event.request, ()) if _counts(asked, at, vote)]
-    persons = {vote.actor.person for _, vote in counted if vote.actor}
-    others = persons - {asked.asker}
-    due = max(1, asked.others_needed, max(2, asked.quorum) - (1 if asked.asker_counts else 0))
-    if len(others) < due:
-        names = ", ".join(sorted(str(person) for person in others)) or "nobody"
-        wrong.append(
-            f"The run begins with too few approvals: beside the asker {names} approved this plan, due are {due}."
-        )
-    ends = max((vote.window_ends for _, vote in counted if vote.window_ends is not None), default=None)
-    if ends is not None and record.when > ends + _WRITING:
+    if request.window_ends is not None and at > request.window_ends + WRITING:
         wrong.append("The run begins after the time for its first act was over.")
+    if policy is not None and recheck_due(policy, request, at - WRITING):
+        wrong.append("The run begins long after the last approval, and nobody was looked at again.")
     return wrong
 
 
-def _counts(asked: Asked, at: Record, vote: Voted) -> bool:
-    in_time = at.when <= asked.expires + _WRITING
-    return (
-        vote.digest == asked.digest
-        and vote.nonce == asked.nonce
-        and in_time
-        and vote.actor is not None
-        and bool(vote.actor.person)
-    )
+def _call(state: Incident, intent: Intent, policy: Policy | None, at: datetime) -> list[str]:
+    """What is wrong with sending this call, judged by the state just before it."""
+    request = next((r for r in state.requests if r.number == state.run_request), None)
+    what = f"the call of step {intent.step} was sent"
+    step = state.step(intent.step)
+    if request is None or state.planned is None:
+        return [f"{what} without an approval."]
+    if step is None:
+        return [f"{what} although the approved plan has no such step."]
+    other = departs(step, intent)
+    wrong = [f"{what} although the approved plan's step {other}."] if other else []
+    if request.digest != state.planned.digest:
+        wrong.append(f"{what} under an approval of another plan.")
+    if effect_of(step) != "observe":
+        wrong += [f"{what} though: {finding.text}" for finding in judge(state, policy, request)]
+        wrong += _change(state, step, intent, policy, request, at)
+    return wrong
 
 
-def _change(so_far: _SoFar, event: Intent) -> list[str]:
-    """What is wrong with sending this call."""
-    if so_far.started is None:
-        return [f"A change was sent before any run had begun under an approval: {event.literal}"]
-    if not _holds(so_far.plans.get(so_far.started.digest), _plain(event.call)):
-        return [f"A call was sent that the approved plan does not hold: {event.literal}"]
-    return []
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _holds(plan: Any, call: Any) -> bool:
-    """Whether the call stands in the plan as it is, at whatever depth."""
-    if plan == call:
-        return True
-    inside = plan.values() if isinstance(plan, dict) else plan if isinstance(plan, list) else ()
-    return any(_holds(inner, call) for inner in inside)
+def _change(
+    state: Incident, step: StepState, intent: Intent, policy: Policy | None, request: Request, at: datetime
+) -> list[str]:
+    """What the run itself forbade: too late a first act, a stop, a ruling that was not made, another step's turn."""
+    what = f"the call of step {step.id} was sent"
+    wrong = [f"{what} though: {finding.text}" for finding in judge_words(state, policy)]
+    if state.clocks.t3 is None and request.window_ends is not None and at >= request.window_ends + WRITING:
+        wrong.append(f"{what} first, after the time to begin had ended.")
+    if state.aborted:
+        wrong.append(f"{what} after people had ended the run.")
+    continues = step.continues(intent.call_no)
+    if state.stop is not None and not continues:
+        wrong.append(f"{what} while a stop was standing.")
+    waits = step.status in ("failed", "unknown") or not step.repeats_by_itself(is_once(step))
+    if waits and not step.retry and not continues:
+        wrong.append(f"{what} a second time, and people had not ruled that it may be.")
+    if step.settled:
+        wrong.append(f"{what} although the step was settled.")
+    if state.open_attempt is not None:
+        wrong.append(f"{what} while a call of step {state.open_attempt[0].id} was in flight.")
+    if any(before.index < step.index and not before.settled for before in state.steps):
+        wrong.append(f"{what} before its turn.")
+    return wrong

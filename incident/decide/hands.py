@@ -6,7 +6,7 @@ A worker is told no without a record, except where its refusal is the news (`Run
 from __future__ import annotations
 
 from incident import rulings
-from incident.approvals_check import judge, judge_words
+from incident.approvals_check import judge, judge_words, recheck_due
 from incident.commands import (
     BeginCall,
     EndCall,
@@ -45,7 +45,7 @@ from incident.events import (
     Voided,
     Waits,
 )
-from incident.plans import holds_call
+from incident.plans import departs, effect_of
 from incident.state import Attempt, Request, StepState
 
 CLOCK_LIMIT_S = 30
@@ -140,6 +140,10 @@ def _why_not_start(case: Case, command: StartRun, request: Request) -> tuple[str
     findings = judge(case.incident, case.rules.policy, request)
     if findings:
         return "approval_bad", f"The approval does not hold here: {findings[0].text} Nothing was changed.", True
+    if recheck_due(case.rules.policy, request, case.now):
+        long = case.rules.policy.recheck_after_s
+        text = f"The last approval is more than {long} s old: the bot must first ask Slack again who may still approve."
+        return "recheck", f"{text} Nothing was changed.", False
     return None
 
 
@@ -193,14 +197,15 @@ def begin_call(case: Case, command: BeginCall) -> Result:
     wrong = _mine_and_started(case, command.epoch)
     if wrong is not None:
         return wrong
-    if not holds_call(step.plan, command.call):
-        return hand_no("not_in_plan", f"The approved plan's step {step.id} holds no such call.")
-    continues = _continues(step, command.call_no)
-    wrong = _may_begin(case, step, look_only=command.effect == "observe" or continues)
+    if other := departs(step, command):
+        return hand_no("not_in_plan", f"The approved plan's step {step.id} {other}. Nothing was sent.")
+    continues = step.continues(command.call_no)
+    watches = effect_of(step) == "observe"
+    wrong = _may_begin(case, step, look_only=watches or continues)
     if wrong is None and not continues:
-        wrong = _may_attempt(step, command)
-    if wrong is None and command.effect != "observe":
-        wrong = _approval_at_first_act(case) or _rulings_hold(case, step)
+        wrong = _may_attempt(step)
+    if wrong is None and not watches:
+        wrong = _approval_at_first_act(case) or _rulings_hold(case)
     if wrong is not None:
         return wrong
     number = step.attempts[-1].number if step.attempts else 0
@@ -237,14 +242,7 @@ def _may_begin(case: Case, step: StepState, *, look_only: bool) -> Refusal | Non
     return None
 
 
-def _continues(step: StepState, call_no: int) -> bool:
-    """The next call of an attempt whose calls so far ended well."""
-    last = step.attempts[-1] if step.attempts else None
-    ended_well = last is not None and last.outcome is not None and last.outcome.result in ("done", "adopted")
-    return ended_well and step.status == "verifying" and last is not None and call_no > last.call_no
-
-
-def _may_attempt(step: StepState, command: BeginCall) -> Refusal | None:
+def _may_attempt(step: StepState) -> Refusal | None:
     """A first attempt, or one that people or the kind of call allow.
 
     `observe` and `converge` repeat by themselves unless people have been asked; `once` never does, except in task
@@ -257,9 +255,7 @@ def _may_attempt(step: StepState, command: BeginCall) -> Refusal | None:
         return hand_no("needs_ruling", f"{step.title} waits for people's word.")
     if last is None or last.outcome is None:
         return None
-    if "once" not in (command.effect, last.effect):
-        return None
-    if last.outcome.result == "not_begun" and last.mode == "task":
+    if step.repeats_by_itself(rulings.is_once(step)):
         return None
     return hand_no("needs_ruling", f"{step.title} may run again only after people have ruled.")
 
@@ -279,9 +275,9 @@ def _approval_at_first_act(case: Case) -> Refusal | None:
     return hand_no("approval_bad", findings[0].text) if findings else None
 
 
-def _rulings_hold(case: Case, step: StepState) -> Refusal | None:
+def _rulings_hold(case: Case) -> Refusal | None:
     """A ruling or a lifted stop counts only if those who gave it may operate by this worker's own policy."""
-    findings = judge_words(case.incident, case.rules.policy, step)
+    findings = judge_words(case.incident, case.rules.policy)
     return hand_no("approval_bad", findings[0].text) if findings else None
 
 
@@ -416,7 +412,7 @@ def prove(case: Case, command: Prove) -> Result:
         return wrong
     if case.incident.proven:
         return ()
-    open_step = next((s for s in case.incident.steps if not s.settled and rulings.effect_of(s) != "observe"
+    open_step = next((s for s in case.incident.steps if not s.settled and effect_of(s) != "observe"
                       and not s.id.startswith("proof")), None)  # fmt: skip
     if open_step is not None:
         return hand_no("unsettled", f"{open_step.title} is not settled, so nothing is proven.")

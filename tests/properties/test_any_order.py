@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from incident import commands as c
-from incident.approvals_check import breaches
 from incident.clocks import figures
 from incident.commands import Refusal
 from incident.decide import decide
 from incident.fold import fold
+from incident.verify_approval import breaches
 from tests.incident.rules.play import CARD, DECLARE, DIGEST, DIGESTS, POLICY, RULES, Play, planned, surveyed, who
 
 DIGEST_2 = "8a" * 32

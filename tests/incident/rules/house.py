@@ -12,6 +12,7 @@ from incident.desk import Answer, Desk
 from incident.journals.memory import MemoryStore
 from incident.journals.signed import SignedJournal
 from incident.keys import Keys, Writer
+from incident.plans import literal_of
 from incident.policy import Rules
 
 from .play import CARD, DECLARE, DIGEST, DIGESTS, NONCE, RULES, T1, planned, surveyed, who
@@ -82,8 +83,7 @@ class House:
 
     def call(self, key: str, step, attempt: int, red: str = "") -> None:
         act = step.plan["act"]
-        literal = f"{act['cmdlet']} -PoolFqdn fe1.ocsguy.local"
-        begin = c.BeginCall(1, step.id, 1, step.host, literal, act, step.plan["effect"])
+        begin = c.BeginCall(1, step.id, 1, step.host, literal_of(act), act, step.plan["effect"])
         output = c.RecordOutput(1, step.id, attempt, (("verbose", "hydrate 4 of 6"), ("error", red or "none")))
         self.well(self.worker, key, begin, output)
         self.after(108 if not red else 5)

@@ -11,6 +11,7 @@ from incident.commands import Command, Refusal
 from incident.decide import decide
 from incident.events import Account, Actor, CardRef, Event, Planned, Surveyed
 from incident.fold import apply
+from incident.plans import literal_of
 from incident.policy import ConfigDigests, Person, Policy, Rules, SlackId
 from incident.state import Incident
 
@@ -204,7 +205,7 @@ class Play:
         found = self.s.step(key)
         assert found is not None
         act = found.plan["act"]
-        return c.BeginCall(epoch, key, 1, found.host, f"{act['cmdlet']} -PoolFqdn fe1", act, found.plan["effect"])
+        return c.BeginCall(epoch, key, 1, found.host, literal_of(act), act, found.plan["effect"])
 
     def end(self, key: str, result: str = "done", epoch: int = 1, attempt: int = 1, red: tuple[str, ...] = ()) -> Any:
         return c.EndCall(epoch, key, attempt, 1, result, f"{key}: {result}.", red=red, took_ms=1000)  # type: ignore[arg-type]

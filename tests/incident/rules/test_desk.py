@@ -10,6 +10,7 @@ import pytest
 from incident import commands as c
 from incident.events import Refused
 from incident.journal import REGISTER, Fenced
+from incident.plans import literal_of
 
 from .house import House, approve
 from .play import DECLARE, DIGEST, DIGESTS, RULES, T1, person, planned, who
@@ -33,7 +34,7 @@ def test_an_incident_is_opened_joined_and_carried_by_a_worker_with_an_epoch():
     assert started.ok
     assert started.state.phase == "running"
     act = started.state.steps[0].plan["act"]
-    begin = c.BeginCall(1, "cms", 1, "fe2.ocsguy.local", "Invoke-…", act, "once")
+    begin = c.BeginCall(1, "cms", 1, "fe2.ocsguy.local", literal_of(act), act, "once")
     house.worker.do(key, c.TakeHand("w2", "act-2"))
     assert house.worker.do(key, begin).refusal.code == "RUN020E", "an older hand writes nothing"
     assert house.worker.do(key, replace(begin, epoch=2), take=("cms",)).ok

@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 
 from incident import commands as c
-from incident.approvals_check import breaches, judge, judge_words
-from incident.events import CardRef, Voted
+from incident.approvals_check import judge, judge_words
+from incident.events import CardRef, Intent, Ruling, RunStarted, Voted
 from incident.fold import fold
+from incident.verify_approval import breaches
 
-from .play import POLICY, T1, TEAM, Play, who
+from .play import DIGEST, POLICY, T1, TEAM, Play, who
 
 
 def begun(level: str = "green") -> Play:
@@ -83,7 +84,50 @@ def test_a_ruling_by_people_this_policy_does_not_know_lets_nothing_run():
     play = Play().started().failed("cms", "unknown", "cannot_tell")
     for user in ("UBO", "UCHEN"):
         play.done(play.rule(user, "retry"))
-    assert judge_words(play.s, POLICY, play.s.step("cms")) == ()
+    assert judge_words(play.s, POLICY) == ()
     no_chen = POLICY.model_copy(update={"persons": tuple(p for p in POLICY.persons if p.id != "chen")})
     play.rules = play.rules.model_copy(update={"policy": no_chen})
     assert play.refused(play.begin("cms")).code == "RUN025E"
+
+
+def test_a_terminal_approval_may_rest_on_what_slack_said_within_a_day_and_starts_the_run():
+    looked = who("UBO", looked_at=T1 - timedelta(hours=20)).account
+    actor = who("bo", via="cli", step=77).model_copy(update={"account": looked})
+    play = Play().asked().after(60)
+    play.done(play.approve(actor=actor, card=None, code=c.Code(77)))
+    play.done(c.TakeHand("w2", "a"))
+    play.after(200).done(c.StartRun(1, DIGEST, play.rules.digests))
+    play.done(play.begin("cms"))
+    assert breaches(play.records, POLICY) == ()
+    stale = who("UBO", looked_at=T1 - timedelta(hours=25)).account
+    faked = [replace(r, event=r.event.model_copy(update={"actor": actor.model_copy(update={"account": stale})}))
+             if isinstance(r.event, Voted) else r for r in play.records]  # fmt: skip
+    assert "more than 24 hours" in breaches(faked, POLICY)[0][1]
+
+
+def test_a_run_begins_long_after_a_click_only_when_slack_was_asked_again_or_was_away():
+    play = Play().approved()
+    play.done(c.TakeHand("w2", "a"))
+    start = c.StartRun(1, DIGEST, play.rules.digests)
+    refused = play.after(90).refused(start)
+    assert (refused.code, "ask Slack again" in refused.text) == ("RUN041E", True)
+    assert play.s.request.state == "approved", "the approval stands; only the look at the people is missing"
+    faked = Play(records=list(play.records), state=play.s, now=play.now)
+    faked.take(RunStarted(request=1, digest=DIGEST))
+    assert "nobody was looked at again" in breaches(faked.records, POLICY)[0][1]
+    play.done(c.Recheck(1, {}))
+    play.done(start)
+    assert breaches(play.records, POLICY) == ()
+
+
+def test_a_second_sending_of_what_is_sent_once_needs_a_ruling_of_enough_persons():
+    play = Play().started().failed("cms", "unknown", "cannot_tell")
+    again = Intent(**{**play.records[-3].event.model_dump(), "attempt": 2})
+    alone = Play(records=list(play.records), state=play.s, now=play.now)
+    alone.take(again)
+    assert "people had not ruled" in breaches(alone.records)[0][1]
+    play.done(play.rule("UBO", "retry"))
+    play.take(Ruling(step="cms", attempt=1, verdict="retry", persons=("bo",)))
+    assert "1 of 2 persons" in breaches(play.records)[0][1]
+    play.take(again)
+    assert any("the call of step cms was sent though" in text for _, text in breaches(play.records))

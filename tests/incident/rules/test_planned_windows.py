@@ -48,6 +48,10 @@ def test_it_begins_at_its_hour_and_not_before(house: House, key: str) -> None:
     assert early.refusal.code == "RUN040E"
     assert "not before" in early.refusal.text
     house.now = TONIGHT
+    unseen = house.worker.do(key, c.StartRun(1, DIGEST, DIGESTS)).refusal
+    assert unseen is not None
+    assert unseen.code == "RUN041E", "hours have passed since the click"
+    house.well(house.bot, key, c.Recheck(1, {}))
     state = house.well(house.worker, key, c.StartRun(1, DIGEST, DIGESTS)).state
     assert state is not None
     assert state.phase == "running"

@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 
 from incident import audit
-from incident.approvals_check import breaches
 from incident.events import event_classes
 from incident.first_screen import Beside
 from incident.register import Register, gaps
 from incident.report import Report, html, markdown, stakeholder_text
 from incident.sentences import _SAY
+from incident.verify_approval import breaches
 
 from .house import House
 from .play import POLICY, who
@@ -90,7 +90,7 @@ def test_the_record_alone_tells_whether_the_rule_was_kept():
     assert breaches(records, POLICY) == ()
     no_bo = POLICY.model_copy(update={"persons": tuple(p for p in POLICY.persons if p.id != "bo")})
     seq, text = breaches(records, no_bo)[0]
-    assert records[seq - 1].kind == "intent"
+    assert records[seq - 1].kind == "run_started"
     assert "nobody in this policy" in text
 
 

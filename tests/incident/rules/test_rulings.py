@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from incident import commands as c
-from incident.approvals_check import breaches, judge, judge_words
+from incident.approvals_check import judge, judge_words
 from incident.rulings import quorum
+from incident.verify_approval import breaches
 
 from .play import CARD, DIGEST, POLICY, RULES, Play, person, who
 
@@ -119,7 +122,7 @@ def test_a_stop_acts_before_the_next_step_and_one_person_lifts_it():
     play.done(c.GoOn(who("UBO")))
     play.done(play.begin("pool"))
     without = POLICY.model_copy(update={"persons": tuple(p for p in POLICY.persons if p.id != "bo")})
-    assert judge_words(play.s, without, play.s.step("pool")), "lifted by somebody this policy does not know"
+    assert judge_words(play.s, without), "lifted by somebody this policy does not know"
 
 
 def test_abort_ends_the_run_and_nothing_more_is_sent():
@@ -135,6 +138,9 @@ def test_only_calls_of_the_approved_plan_and_only_while_the_approval_holds_here(
     play = Play().started()
     forged = c.BeginCall(1, "cms", 1, "fe2", "x", {"cmdlet": "Remove-Everything", "params": [], "want": []}, "once")
     assert play.refused(forged).code == "RUN032E"
+    honest = play.begin("cms")
+    for lie in ({"effect": "observe"}, {"host": "somewhere.else"}, {"literal": "Literally-Anything"}):
+        assert play.refused(replace(honest, **lie)).code == "RUN032E", lie
     request = play.s.requests[0]
     assert judge(play.s, POLICY, request) == ()
     no_bo = POLICY.model_copy(update={"persons": tuple(p for p in POLICY.persons if p.id != "bo")})
