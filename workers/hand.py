@@ -14,7 +14,7 @@ from typing import Final
 from incident.codes import reason_code
 from incident.commands import Command, EndCall, Refusal, TakeHand
 from incident.events import Event, HandTaken, Outcome
-from incident.journal import Fenced, NotStored, Unconfirmed, Unreachable
+from incident.journal import Fenced, JournalError, NotStored, Unconfirmed, Unreachable
 from incident.state import Incident, StepState
 from playbooks.plan import Plan
 from workers.lease import Lease
@@ -90,6 +90,27 @@ class Hand:
             raise LetGo("The worker process that this hand belongs to is gone.")
         if self.state.epoch != self.epoch:
             raise LetGo(f"Another hand has taken over {self.incident}.")
+
+    def why_not_send(self) -> str:
+        """Asked when the last byte of a call is due, up to half a minute after `must_be_mine`: why it must not be sent
+        any more, or nothing. Reads the record anew, and asks for the lease last: it may run out while one reads.
+
+        A record that cannot be read is no reason: the intent stands in it, and while the lease stands no other hand
+        has taken over. Called in another thread; changes nothing here.
+        """
+        try:
+            now = self.tools.desk.state(self.incident)
+        except (NotStored, Unconfirmed, Unreachable):
+            now = None
+        except JournalError as strange:
+            return f"The record could not be believed when this was about to be sent: {strange}"
+        if now is not None and now.epoch != self.epoch:
+            return f"Another hand had taken over {self.incident} before this was sent."
+        if now is not None and now.stop is not None:
+            return "A stop was given before this was sent."
+        if not self.tools.alive():
+            return "The worker that this hand belongs to was gone before this was sent."
+        return "" if self._lease.held else f"The lease on {self.incident} had run out before this was sent."
 
     def pause(self, seconds: float) -> None:
         """Waits between two looks, unless this hand is lost meanwhile."""

@@ -41,7 +41,7 @@ from tests.workers import world
 from workers.advance import advance
 from workers.redact import Redactor
 from workers.remote.door import Answer as Said
-from workers.remote.door import CallLike, Deadline, OnFrame, RunId
+from workers.remote.door import CallLike, Deadline, RunId
 from workers.remote.launch import prepare
 from workers.remote.scripted import Play, ScriptedRemote
 from workers.survey import survey
@@ -95,9 +95,9 @@ class Recording(ScriptedRemote):
     stands: Callable[[], int] = lambda: 0
     clock: Callable[[], datetime] = lambda: NIGHT
 
-    def run(self, host: str, call: CallLike, run: RunId, deadline: Deadline, on_frame: OnFrame) -> Said:
+    def run(self, host: str, call: CallLike, run: RunId, *more: Any) -> Said:
         self.heard.append(Sent(self.stands(), host, prepare(run, (call,)).stdin))
-        return super().run(host, call, run, deadline, on_frame)
+        return super().run(host, call, run, *more)
 
     def run_many(self, host: str, calls: Any, run: RunId, deadline: Deadline, *more: Any) -> tuple[Said, ...]:
         self.heard.append(Sent(self.stands(), host, prepare(run, tuple(calls)).stdin))

@@ -13,7 +13,7 @@ from incident.events import FollowUp, HandTaken, Intent, Outcome, StepFailed, Wa
 from incident.journal import NotStored
 from tests.workers.world import ACT2, Play, Sites, World, configuration, who
 from workers.advance import advance
-from workers.remote.door import Answer, CallLike, Deadline, OnFrame, RunId
+from workers.remote.door import Answer, CallLike, RunId
 from workers.results import Closed, HeldByAnother, Stopped, WaitingForPerson, WaitsForHold
 
 CMS, EDGE, POOL = "Invoke-CsManagementServerFailover", "Set-CsEdgeServer", "Invoke-CsPoolFailOver"
@@ -236,11 +236,11 @@ class Doomed:
     cmdlet: str
     sent: bool
 
-    def run(self, host: str, call: CallLike, run: RunId, deadline: Deadline, on_frame: OnFrame) -> Answer:
+    def run(self, host: str, call: CallLike, *given: Any) -> Answer:
         if call.cmdlet != self.cmdlet:
-            return self.world.remote.run(host, call, run, deadline, on_frame)
+            return self.world.remote.run(host, call, *given)
         if self.sent:
-            self.world.remote.run(host, call, run, deadline, on_frame)
+            self.world.remote.run(host, call, *given)
         raise PowerCut
 
     def run_many(self, *given: Any) -> Any:
@@ -309,6 +309,46 @@ def test_a_hand_that_was_overtaken_writes_nothing_more() -> None:
     assert isinstance(world.advance(who=ACT2), Closed)
     assert len(world.sent(POOL)) == 1
     assert [e.result for e in world.events(Outcome) if e.step == "pool"] == ["adopted"]
+
+
+@dataclass
+class Slow:
+    """A door at which something happens between the intent and the last byte of one cmdlet."""
+
+    world: World
+    cmdlet: str
+    meanwhile: Callable[[], object]
+
+    def run(self, host: str, call: CallLike, *given: Any) -> Answer:
+        if call.cmdlet == self.cmdlet:
+            self.meanwhile()
+        return self.world.remote.run(host, call, *given)
+
+    def run_many(self, *given: Any) -> Any:
+        return self.world.remote.run_many(*given)
+
+    def trace(self, host: str, run: RunId) -> Any:
+        return self.world.remote.trace(host, run)
+
+
+@pytest.mark.parametrize("what", ["overtaken", "stopped", "orphaned"])
+def test_a_hand_that_was_frozen_before_the_last_byte_sends_nothing(what: str) -> None:
+    world = World().approved()
+    alive = [True]
+    meanwhile: dict[str, Callable[[], object]] = {
+        "overtaken": lambda: world.desk(ACT2).do(world.incident, c.TakeHand("ops-london", "act2")),
+        "stopped": lambda: world.do(c.Stop(who("chen"), "wait")),
+        "orphaned": lambda: alive.__setitem__(0, False),
+    }
+    ending = world.advance(remote=Slow(world, POOL, meanwhile[what]), alive=lambda: alive[0])
+    assert not world.sent(POOL)
+    outcomes = [e for e in world.events(Outcome) if e.step == "pool"]
+    if what == "overtaken":
+        assert isinstance(ending, HeldByAnother)
+        assert not outcomes, "the other hand looks for itself"
+    else:
+        assert [e.result for e in outcomes] == ["refused"]
+        assert "Nothing was run" in outcomes[0].sentence
 
 
 class Full:

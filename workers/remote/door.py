@@ -116,6 +116,17 @@ def ignore(_: Frame) -> None:
     """An :data:`OnFrame` for callers who only want the answer."""
 
 
+StillMine: TypeAlias = Callable[[], str]
+"""Asked just before the last byte of a call leaves: empty, or a sentence why it must not be sent any more. Opening a
+shell takes up to half a minute, and the worker may have been frozen meanwhile. May be called in another thread than the
+caller's."""
+
+
+def nobody_else() -> str:
+    """A :data:`StillMine` for callers whose call nobody can take away."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Done:
     """The call ended, the far side's own count and hash prove that nothing was lost, and it reported no error."""
@@ -150,7 +161,7 @@ class RedText:
 
 
 RefusedReason: TypeAlias = Literal[
-    "configuration", "unreachable", "certificate", "credentials", "policy", "quota", "runner"
+    "configuration", "unreachable", "certificate", "credentials", "policy", "quota", "runner", "taken away"
 ]
 UnknownReason: TypeAlias = Literal["time", "connection", "server", "answer"]
 
@@ -210,9 +221,18 @@ class Remote(Protocol):
     """Carries out calls on hosts. Never raises for anything a server or the network does; never waits past a deadline
     by more than a few seconds. One object may be used by several threads at once."""
 
-    def run(self, host: str, call: CallLike, run: RunId, deadline: Deadline, on_frame: OnFrame) -> Answer:
-        """Carries out one call. At the deadline the cmdlet is left alone, not ended, and the answer is `Unknown`:
-        half a failover is worse than a slow one."""
+    def run(
+        self,
+        host: str,
+        call: CallLike,
+        run: RunId,
+        deadline: Deadline,
+        on_frame: OnFrame,
+        still_mine: StillMine = nobody_else,
+    ) -> Answer:
+        """Carries out one call, if it is `still_mine` when the last byte is due; else the answer is `Refused`. At the
+        deadline the cmdlet is left alone, not ended, and the answer is `Unknown`: half a failover is worse than a slow
+        one."""
         ...
 
     def run_many(

@@ -24,9 +24,11 @@ from workers.remote.door import (
     OnFrame,
     Refused,
     RunId,
+    StillMine,
     Trace,
     Unknown,
     ignore,
+    nobody_else,
 )
 from workers.remote.gather import Gathering
 from workers.remote.launch import CannotBeSent, prepare
@@ -77,22 +79,39 @@ class ScriptedRemote:
     dead: set[str] = field(default_factory=set)
     seen: list[Seen] = field(default_factory=list)
 
-    def run(self, host: str, call: CallLike, run: RunId, deadline: Deadline, on_frame: OnFrame) -> Answer:
+    def run(
+        self,
+        host: str,
+        call: CallLike,
+        run: RunId,
+        deadline: Deadline,
+        on_frame: OnFrame,
+        still_mine: StillMine = nobody_else,
+    ) -> Answer:
         """See :meth:`workers.remote.door.Remote.run`."""
-        return self._play(host, (call,), run, deadline, on_frame, looks=False)[0]
+        return self._play(host, (call,), run, deadline, on_frame, still_mine, looks=False)[0]
 
     def run_many(
         self, host: str, calls: Sequence[CallLike], run: RunId, deadline: Deadline, on_frame: OnFrame = ignore
     ) -> tuple[Answer, ...]:
         """See :meth:`workers.remote.door.Remote.run_many`."""
-        return self._play(host, tuple(calls), run, deadline, on_frame, looks=True) if calls else ()
+        calls = tuple(calls)
+        return self._play(host, calls, run, deadline, on_frame, nobody_else, looks=True) if calls else ()
 
     def trace(self, host: str, run: RunId) -> Trace:
         """Like the real one run inline."""
         return CannotTell(f"{host} runs commands inline and keeps no trace of {run}.")
 
     def _play(
-        self, host: str, calls: tuple[CallLike, ...], run: RunId, deadline: Deadline, on_frame: OnFrame, *, looks: bool
+        self,
+        host: str,
+        calls: tuple[CallLike, ...],
+        run: RunId,
+        deadline: Deadline,
+        on_frame: OnFrame,
+        still_mine: StillMine,
+        *,
+        looks: bool,
     ) -> tuple[Answer, ...]:
         try:
             launch = prepare(run, calls)
@@ -100,6 +119,8 @@ class ScriptedRemote:
             return tuple(Refused(f"{error} Nothing was run.", "configuration") for _ in calls)
         if host in self.dead:
             return tuple(Refused(f"{host} does not answer. Nothing was run.") for _ in calls)
+        if why := still_mine():
+            return tuple(Refused(f"{why} Nothing was run.", "taken away") for _ in calls)
         far = FarSide(launch.nonce, str(run), len(calls))
         gathering = Gathering(host, launch.nonce, calls, Redactor(), looks=looks)
 

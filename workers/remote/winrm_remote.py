@@ -37,8 +37,10 @@ from workers.remote.door import (
     OnFrame,
     Refused,
     RunId,
+    StillMine,
     Trace,
     ignore,
+    nobody_else,
 )
 from workers.remote.gather import Gathering
 from workers.remote.launch import COMMAND, CannotBeSent, Launch, prepare
@@ -146,15 +148,24 @@ class WinRmRemote:
         self._patience = patience or Patience()
         self._lines = _Lines(self._patience)
 
-    def run(self, host: str, call: CallLike, run: RunId, deadline: Deadline, on_frame: OnFrame) -> Answer:
+    def run(
+        self,
+        host: str,
+        call: CallLike,
+        run: RunId,
+        deadline: Deadline,
+        on_frame: OnFrame,
+        still_mine: StillMine = nobody_else,
+    ) -> Answer:
         """See :meth:`workers.remote.door.Remote.run`."""
-        return self._converse(host, (call,), run, deadline, on_frame, looks=False)[0]
+        return self._converse(host, (call,), run, deadline, on_frame, still_mine, looks=False)[0]
 
     def run_many(
         self, host: str, calls: Sequence[CallLike], run: RunId, deadline: Deadline, on_frame: OnFrame = ignore
     ) -> tuple[Answer, ...]:
         """See :meth:`workers.remote.door.Remote.run_many`."""
-        return self._converse(host, tuple(calls), run, deadline, on_frame, looks=True) if calls else ()
+        calls = tuple(calls)
+        return self._converse(host, calls, run, deadline, on_frame, nobody_else, looks=True) if calls else ()
 
     def trace(self, host: str, run: RunId) -> Trace:
         """Run inline, a server keeps nothing that could be asked later."""
@@ -165,7 +176,15 @@ class WinRmRemote:
         self._lines.settle(timeout_s)
 
     def _converse(
-        self, host: str, calls: Sequence[CallLike], run: RunId, deadline: Deadline, on_frame: OnFrame, *, looks: bool
+        self,
+        host: str,
+        calls: Sequence[CallLike],
+        run: RunId,
+        deadline: Deadline,
+        on_frame: OnFrame,
+        still_mine: StillMine,
+        *,
+        looks: bool,
     ) -> tuple[Answer, ...]:
         try:
             endpoint = self._endpoint(host)
@@ -176,7 +195,7 @@ class WinRmRemote:
             # What has come by then is handed over within the caller's budget, not just after it.
             deadline = Deadline(deadline.at - min(0.3, deadline.limit_s / 20), deadline.limit_s)
         gathering = Gathering(host, launch.nonce, calls, self._redactor, looks=looks)
-        talk = _Talk(endpoint, launch, deadline, self._patience, self._lines, looks=looks)
+        talk = _Talk(endpoint, launch, deadline, self._patience, self._lines, still_mine, looks=looks)
         talk.start()
         try:
             return _listen(talk, gathering, host, calls, deadline, on_frame)
@@ -232,6 +251,8 @@ def _listen(
             for frame in frames:
                 on_frame(frame)
             return answers
+        elif isinstance(news, _TakenAway):
+            return tuple(Refused(f"{news.why} Nothing was run.", "taken away") for _ in calls)
         elif news.sent:
             return gathering.broke_off(news.trouble.unknown(host, gathering.began), news.trouble.unknown_reason)
         else:
@@ -278,6 +299,13 @@ class _Failed:
     sent: bool
 
 
+@dataclass(frozen=True)
+class _TakenAway:
+    """The call was not this caller's any more when its last byte was due. It was not sent whole and never will be."""
+
+    why: str
+
+
 class _Talk(threading.Thread):
     """One conversation with one server, in a thread of its own. Everything it has to say goes into `news`."""
 
@@ -288,16 +316,18 @@ class _Talk(threading.Thread):
         deadline: Deadline,
         patience: Patience,
         lines: _Lines,
+        still_mine: StillMine,
         *,
         looks: bool,
     ) -> None:
         super().__init__(name=f"winrm {endpoint.host}", daemon=True)
-        self.news: queue.SimpleQueue[_Output | _Faltered | _Ended | _Failed] = queue.SimpleQueue()
+        self.news: queue.SimpleQueue[_Output | _Faltered | _Ended | _Failed | _TakenAway] = queue.SimpleQueue()
         self._endpoint = endpoint
         self._launch = launch
         self._deadline = deadline
         self._patience = patience
         self._lines = lines
+        self._still_mine = still_mine
         self._looks = looks
         self._abandoned = threading.Event()
         self._gate = threading.Lock()
@@ -358,6 +388,9 @@ class _Talk(threading.Thread):
         for at in range(0, len(stdin), SEND_BYTES):
             piece, last = stdin[at : at + SEND_BYTES], at + SEND_BYTES >= len(stdin)
             if last:
+                if why := self._still_mine():
+                    self.news.put(_TakenAway(why))
+                    raise _Leave
                 with self._gate:
                     if self._withdrawn or self._abandoned.is_set():
                         raise _Leave

@@ -102,6 +102,25 @@ def test_what_the_runner_cannot_carry_is_refused(remote: Remote) -> None:
         assert answer.reason == "configuration"
 
 
+def test_a_call_that_was_taken_away_is_not_sent(remote: Remote) -> None:
+    answer = remote.run(HOST, FAILOVER, RUN, Deadline.after(10), ignore, lambda: "Another hand has it.")
+    assert answer == Refused("Another hand has it. Nothing was run.", "taken away")
+
+
+def test_whose_call_it_is_is_asked_when_everything_but_the_last_byte_is_ready(tmp_path: Path) -> None:
+    heard: list[str] = []
+    with winrm(tmp_path) as (remote, mini):
+
+        def gone() -> str:
+            heard.extend(mini.heard)
+            return "The lease ran out."
+
+        assert isinstance(remote.run(HOST, FAILOVER, RUN, Deadline.after(10), ignore, gone), Refused)
+        remote.settle()
+        assert heard[-2:] == ["Create", "Command"]
+        assert (mini.payloads, mini.shells) == ([], set())
+
+
 def test_the_order_travels_as_it_is_written(tmp_path: Path) -> None:
     with winrm(tmp_path) as (remote, mini):
         remote.run(HOST, FAILOVER, RUN, Deadline.after(10), ignore)
