@@ -27,7 +27,7 @@ from cli.practice import Rehearsal, rehearse
 from cli.someone import Someone, label_of
 
 CHANNEL = "C0INC"
-ROUNDS = 12
+ROUNDS = 8
 COMMANDS = 100
 REAL_S = 100 + 4 + 300 + 10 * 0.5
 """What the state-changing cmdlets of one failover take in practice with `real` durations, in seconds."""
