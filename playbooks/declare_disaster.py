@@ -117,6 +117,8 @@ def _stop(case: _Case) -> HardStop | None:
     lost, heir, facts = case.lost, case.heir, case.facts
     if not _heir_answers(case):
         return _silent(case)
+    if not _heir_obeys(case):
+        return _mute(case)
     backup = facts.text(f"backup_pool.{lost.name}")
     if backup not in (None, heir.name):
         return _unpaired(lost, f"the servers say that it is backed up by {backup}, the estate file says {heir.name}")
@@ -136,9 +138,26 @@ def _stop(case: _Case) -> HardStop | None:
 
 def _heir_answers(case: _Case) -> bool:
     """Whether anything at all came back from the partner: its door, or one cmdlet's answer."""
-    if case.facts.value(f"answers.{case.heir.name}.{HERE}") is True:
-        return True
+    return case.facts.value(f"answers.{case.heir.name}.{HERE}") is True or _heir_obeys(case)
+
+
+def _heir_obeys(case: _Case) -> bool:
+    """Whether at least one cmdlet's answer came back from the partner: without that, no step could be carried out."""
     return any(isinstance(f, Known) and f.source.endswith(f" on {case.host}") for f in case.facts.values())
+
+
+def _mute(case: _Case) -> HardStop:
+    lost, heir = case.lost, case.heir
+    why = case.facts.why(f"pool_state.{heir.name}") or case.facts.why("cms.scp")
+    return HardStop(
+        code="partner-mute",
+        why=(
+            f"{heir.name} {heir.site} can be reached, but no cmdlet could be run there"
+            f"{f' ({why})' if why else ''}. Nothing was changed."
+        ),
+        do=f"Mend WinRM, certificate or account on {heir.front_end}; it is looked at again by itself.",
+        offers=(Offer(text="Look again", kind=KIND, pool=lost.name), Offer(text="Cancel")),
+    )
 
 
 def _silent(case: _Case) -> HardStop:

@@ -257,7 +257,9 @@ class Offer(Frozen):
 class HardStop(Frozen):
     """No plan and no card: why, what to do, and what can be offered instead."""
 
-    code: Literal["unknown-pool", "unpaired", "partner-silent", "wrong-pool", "partner-failed-over", "unbuilt"]
+    code: Literal[
+        "unknown-pool", "unpaired", "partner-silent", "partner-mute", "wrong-pool", "partner-failed-over", "unbuilt"
+    ]
     why: str
     do: str
     suggestions: tuple[str, ...] = ()

@@ -126,6 +126,20 @@ def test_a_silent_partner_stops_and_nothing_is_known_counts_as_silent() -> None:
     assert "Nothing was changed" in stop("fe1", Facts()).why
 
 
+def test_a_partner_that_runs_no_cmdlet_for_us_stops() -> None:
+    """Its door answers, its account or certificate is refused: no step could be carried out."""
+    facts = lost_london()
+    mute = {
+        name: unknown("fe2.ocsguy.local turned the account down")
+        for name, fact in facts.items()
+        if getattr(fact, "source", "").endswith(" on fe2.ocsguy.local")
+    }
+    made = stop("fe1", facts.having(mute))
+    assert made.code == "partner-mute"
+    assert "turned the account down" in made.why
+    assert "account on fe2.ocsguy.local" in made.do
+
+
 @pytest.mark.parametrize("state", ["FailedOver", "FailingOver"])
 def test_a_partner_that_is_itself_failed_over_stops(state: str) -> None:
     made = stop("fe1", facts_but(pool_state__fe2=state))

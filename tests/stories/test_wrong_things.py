@@ -197,7 +197,10 @@ def test_wrong_password(rehearsal: Rehearsal) -> None:
         _doctor(rehearsal, "fe2.ocsguy.local turned the account", said, secret=SECRETS["password"])
         rehearsal.lose_london()
         done = rehearsal.lync_dr("plan", "fe1", "--wait", "30", limit_s=LIMIT_S)
-    assert "password" in done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "STOP: partner-mute" in done.stdout
+    assert "fe2 Leeds can be reached, but no cmdlet could be run there" in done.stdout
+    assert "password" in done.stdout
     _nothing_leaks(rehearsal, done, SECRETS["password"])
 
 
