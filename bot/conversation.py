@@ -50,7 +50,7 @@ HELP: Final = (
     "/lync plan <pool>   (changes nothing)",
     "/lync stop   (after the step in flight)",
     "/lync note <text>",
-    "Also: cancel, go-on, outage <hh:mm>, lead, close, who, whoami, audit [incident]",
+    "Also: cancel, go-on, confirm, outage <hh:mm>, lead, close, who, whoami, audit [incident]",
     "Typed instead of tapped: approve <pool> <code>, decline, retry, skip, done",
 )
 
@@ -243,6 +243,7 @@ class Conversation:
             "cancel": (lambda: do.Cancel(actor, said.rest), f"{pool} is cancelled. Nothing was changed."),
             "note": (lambda: do.AddNote(actor, said.rest), "Noted, word for word."),
             "lead": (lambda: do.TakeLead(actor), f"You lead {pool} now."),
+            "confirm": (lambda: do.Confirm(actor, said.rest), "Confirmed: it works. It stands in the record."),
             "close": (lambda: do.Close(actor, said.rest), f"{pool} is closed."),
             "outage": (
                 lambda: do.SetOutage(actor, self._moment(said.since or words.Clock(0, 0))),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from bot.draw import board, card, declare, log, red, summary
+from bot.draw import board, card, declare, log, red, story, summary, task
 from bot.draw.post import Bold, Post, lines, post
 from bot.draw.reader import Reader
 from bot.outbox import APPROVAL, PROGRESS, RECEIPT, RED, STATE
@@ -58,7 +58,11 @@ class Tale:
         """Take in one more record; the messages that it adds."""
         before, event = self.state, record.event
         self.state = apply(before, record)
-        added = [*self._of(event, record, self.state, before), *self._line(event, record, self.state)]
+        added = [
+            *self._of(event, record, self.state, before),
+            *self._task(record.seq, self.state, before),
+            *self._line(event, record, self.state),
+        ]
         self.messages.update({m.key: m for m in added})
         self._keep_failures(self.state)
         return added
@@ -163,6 +167,14 @@ class Tale:
                 yield Message(key, "stopped", "origin", RED, self._stopped(key), live=True)
             case _:
                 return
+
+    def _task(self, seq: int, state: Incident, before: Incident | None) -> Iterator[Message]:
+        """A step has become due that only a person can do: an edited board wakes nobody."""
+        step = story.human_task(state)
+        if step is not None and (before is None or story.human_task(before) is None):
+            key = step.id
+            yield Message(f"{seq}:task", "task", "origin", RED,
+                          lambda s, now: task.asked(s, key, now, self.reader), live=True)  # fmt: skip
 
     def _line(self, event: ev.Event, record: Folded, state: Incident) -> Iterator[Message]:
         said = log.line(event, state, self.reader)

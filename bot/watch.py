@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bot import mail, pager
-from bot.draw import card, untrusted
+from bot.draw import card, story, untrusted
 from bot.draw.post import Bold, Post, lines, post
 from bot.identity import Accounts
 from bot.narrator import Narrator
@@ -216,6 +216,10 @@ class Watch:
             waited = (now - begins).total_seconds()
             none = waited > self.waits.free_hand_s and state.hand is None
             self.narrator.notice(state.id, "hand", "No free hand: no worker takes this up. Start one." if none else "")
+            return
+        if story.human_task(state) is not None:
+            # A hand could do nothing: it is rung for when somebody has answered.
+            self.narrator.notice(state.id, "hand", "")
             return
         in_flight = any(s.status in ("running", "verifying") for s in state.steps)
         # A stop does not end the step in flight, so its hand is needed until that step is settled.

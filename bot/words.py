@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 Verb = Literal[
     "declare-disaster", "plan", "status", "stop", "go-on", "cancel", "note", "outage", "lead", "whoami", "who", "audit",
-    "help", "close", "approve", "decline", "retry", "skip", "done",
+    "help", "close", "confirm", "approve", "decline", "retry", "skip", "done",
 ]  # fmt: skip
 
 NOT_BUILT: Final = ("failover", "failback", "drill", "sync", "cms-failover")
@@ -27,12 +27,13 @@ NOT_BUILT: Final = ("failover", "failback", "drill", "sync", "cms-failover")
 
 _VERBS: Final[tuple[str, ...]] = (
     "declare-disaster", "plan", "status", "stop", "go-on", "cancel", "note", "outage", "lead", "whoami", "who", "audit",
-    "help", "close", "approve", "decline", "retry", "skip", "done", *NOT_BUILT,
+    "help", "close", "confirm", "approve", "decline", "retry", "skip", "done", *NOT_BUILT,
 )  # fmt: skip
 _NEEDS_POOL: Final = frozenset({"declare-disaster", "plan"})
 _MAY_NAME_POOL: Final = frozenset(
-    {"status", "stop", "go-on", "cancel", "outage", "lead", "close", "approve", "decline", "retry", "skip", "done"}
-)
+    {"status", "stop", "go-on", "cancel", "outage", "lead", "close", "confirm", "approve", "decline", "retry", "skip",
+     "done"}
+)  # fmt: skip
 _DASHES: Final = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
 _FULL_WIDTH: Final = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
 _QUOTES: Final = "\"'`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a"

@@ -8,13 +8,14 @@ from datetime import datetime
 from bot.draw import story, untrusted
 from bot.draw.post import Bold, Json, Line, Post, actions, button, confirm, header, lines, post
 from bot.draw.reader import Reader, span, thousands
+from bot.draw.task import works_button
 from incident.state import Incident
 
 
 def board(state: Incident, now: datetime, reader: Reader, notices: tuple[str, ...] = (), elsewhere: str = "") -> Post:
     """The board as of `now`. `notices` are what only the bot sees: no free hand, a dead hand, Slack behind.
     `elsewhere` is the channel where the incident is run, for the copy in the home channel."""
-    word = story.RESULTS.get(state.closed, "CLOSED") if state.closed else story.PHASES[state.phase]
+    word = story.word(state)
     blocks: list[Json] = [
         header(f"{story.way(state)} · {word}"),
         lines(
@@ -116,17 +117,15 @@ def _buttons(state: Incident) -> list[Json | None]:
         spoken=f"Stop the run for {state.declared.pool} after this step",
     )  # fmt: skip
     lead = button("I take over", "lync.lead", value, spoken=f"I take the lead for {state.declared.pool}")
+    if story.human_task(state) is not None:
+        return [works_button(state), go_on_button(state) if state.stop else stop, lead]
     if phase in ("approved", "running", "waiting_for_ruling"):
         return [stop, lead]
     if phase == "stopped":
         return [go_on_button(state), lead]
     if phase == "ended":
-        works = button("It works", "lync.confirm", value, style="primary",
-                       spoken=f"I signed in: {state.declared.pool}'s users are served",
-                       ask=confirm("Does it work?", f"You signed in as a user of {story.pool_at(state)} and it works.",
-                                   "Yes, it works", "Not yet", danger=False))  # fmt: skip
         return [
-            works,
+            works_button(state),
             lead,
             button("Close", "lync.close", value, spoken=f"Close the incident for {state.declared.pool}"),
         ]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from bot.draw import untrusted
 from bot.draw.reader import Reader, span
+from incident.plans import is_task
 from incident.state import Incident, StepState
 
 WAITING: Final = frozenset({"waiting"})
@@ -192,6 +193,35 @@ def users_now(state: Incident) -> str:
     return f"Users now{sure}:\ncalls yes · contacts yes · meetings yes"
 
 
+def word(state: Incident) -> str:
+    """Where the incident stands, in a word or three."""
+    if state.closed:
+        return RESULTS.get(state.closed, "CLOSED")
+    return "PERSON NEEDED" if human_task(state) and not state.stop else PHASES[state.phase]
+
+
+def human_task(state: Incident) -> StepState | None:
+    """The step that waits for somebody's own hands; None where none does, or where somebody has answered it."""
+    if state.run_request is None or state.run_ended or state.closed or state.aborted or state.confirmed is not None:
+        return None
+    step = next((s for s in state.steps if not s.settled), None)
+    return step if step is not None and is_task(step) else None
+
+
+def task_words(step: StepState) -> tuple[str, str]:
+    """(what the person is asked to do, what they state with it), as the plan has it."""
+    act = step.plan.get("act")
+    task = act if isinstance(act, dict) else {}
+    return untrusted.line(str(task.get("text", step.title)), 250), untrusted.line(str(task.get("confirms", "")), 250)
+
+
+def asks_for_confirmation(state: Incident, reader: Reader) -> bool:
+    """True where the run has ended and a person's word is still needed before it can be closed as recovered."""
+    d = state.declared
+    ended = state.run_ended == "complete" and not state.closed and state.confirmed is None
+    return ended and (state.clocks.t5 is None or reader.policy.pair(d.pool, d.partner).confirm_by_person)
+
+
 def debts(state: Incident) -> tuple[str, ...]:
     """What the plan had to leave out, to be put right by hand, until it is among the follow-ups."""
     left = state.planned.plan.get("left_out", ()) if state.planned else ()
@@ -229,12 +259,17 @@ def waiting_for(state: Incident, now: datetime, reader: Reader) -> str:
         return "somebody to ask again: nobody has decided"
     if phase == "approved":
         return "a hand to take it up"
+    if task := human_task(state):
+        first = task_words(task)[0].split(". ")[0].rstrip(".")
+        return f"a person: {first[:1].lower()}{first[1:]}, then press “It works”"
     if phase == "stopped":
         return "an operator: go on"
     if phase == "waiting_for_ruling":
         return f"an operator: {step_name(state, state.waiting_step)}, see below"
     if phase == "running" and state.waits:
         return f"{state.waits[0]}, held by {state.waits[1]}"
+    if phase == "ended" and asks_for_confirmation(state, reader):
+        return "a person: sign in, then press “It works”"
     if phase == "ended":
         return "nobody: closing"
     return "nobody"

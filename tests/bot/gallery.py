@@ -69,6 +69,11 @@ def worlds() -> Iterator[tuple[str, Sites]]:
     cancelled = World().asked()
     cancelled.do(c.Cancel(who("rita"), why=NASTY))
     yield "cancelled", cancelled
+    by_hand = World()
+    nobody = by_hand.own.estate.model_copy(update={"test_user": ()})
+    by_hand.own = by_hand.own._replace(estate=nobody)
+    by_hand.approved().advance()
+    yield "a person's task", by_hand
     noted = World().declared()
     noted.do(c.AddNote(who("bo"), NASTY))
     noted.do(c.SetOutage(who("rita"), datetime.now(UTC) - timedelta(minutes=4)))

@@ -28,6 +28,7 @@ from config.settings import Settings
 from incident.doorbell import ADVANCE, LOOK_NOW, SURVEY
 from incident.one_time import Seeds
 from incident.policy import Policy, Rules
+from playbooks.estate import Estate
 from tests.waiting import wait_for
 from tests.workers import world
 from workers.advance import advance
@@ -92,11 +93,16 @@ class Stage:
     """One installation: sites, journal, bot."""
 
     def __init__(
-        self, slack: Slack, folder: Path, policy: Policy | None = None, outside: Outside | None = None
+        self,
+        slack: Slack,
+        folder: Path,
+        policy: Policy | None = None,
+        outside: Outside | None = None,
+        estate: Estate | None = None,
     ) -> None:
         self.slack, self.folder = slack, folder
         self.policy = policy or load_policy(POLICY_FILE)
-        own = Configuration(Settings(), world.estate(), world.Endpoints(hosts={}), self.policy)
+        own = Configuration(Settings(), estate or world.estate(), world.Endpoints(hosts={}), self.policy)
         self.world = world.World(own=own)
         self.outside = outside or Outside()
         self._stopping = threading.Event()

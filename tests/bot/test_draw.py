@@ -21,7 +21,7 @@ FULL = Reader(POLICY, practice=True, host="bot-leeds")
 MASKED = Reader(POLICY.model_copy(update={"channel_detail": "masked"}), host="bot-leeds")
 KINDS = {
     "declared", "page", "board", "card", "card_over", "receipt", "red", "failed", "unknown", "stopped", "summary",
-    "log", "reminder",
+    "log", "reminder", "task",
 }  # fmt: skip
 
 

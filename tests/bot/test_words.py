@@ -72,6 +72,7 @@ def test_near_misses_are_only_text(typed: str) -> None:
         ("", "help", "", ""),
         ("audit 20261122-fe1-a", "audit", "20261122-fe1-a", ""),
         ("close FE1 all good", "close", "fe1", "all good"),
+        ("Confirm contacts are there", "confirm", "", "contacts are there"),
         ("declare-disaster fe1 since the storm", "declare-disaster", "fe1", "since the storm"),
     ],
 )
