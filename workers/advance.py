@@ -13,7 +13,7 @@ import secrets
 from typing import Final
 
 from incident.codes import reason_code
-from incident.commands import EndRun, OpenFollowUp
+from incident.commands import EndRun
 from incident.decide.hands import CLOCK_LIMIT_S
 from incident.desk import TooBusy
 from incident.journal import (
@@ -33,6 +33,7 @@ from workers.check import start_command
 from workers.fresh import looked_lately
 from workers.hand import Hand, LetGo, SaidNo
 from workers.lease import Lease
+from workers.restraint import not_yet, own_fault, stands
 from workers.results import Closed, Ending, HeldByAnother, Stopped, WaitingForPerson, WaitsForHold
 from workers.steps import carry
 from workers.tools import Tools
@@ -89,6 +90,9 @@ def _round(incident: str, tools: Tools) -> tuple[Ending, int]:
         return waits, state.seq
     if _clock_refused(state, tools):
         return Stopped("this host's clock is still off; another worker must begin"), state.seq
+    held_back = not_yet(state, tools)
+    if held_back is not None:
+        return held_back, state.seq
     owner = f"{tools.name}-{secrets.token_hex(4)}"
     lease = Lease(tools.journal, incident, owner, tools.lease_s)
     if not lease.take():
@@ -101,6 +105,12 @@ def _round(incident: str, tools: Tools) -> tuple[Ending, int]:
             ending = HeldByAnother(str(gone))
         except SaidNo as no:
             ending = _refused(hand, no)
+        except (JournalError, TooBusy):
+            raise
+        except Exception as fault:
+            key, text = own_fault(tools, fault)
+            stands(tools, hand.state, key, text)
+            ending = Stopped(text)
         return ending, hand.state.seq
 
 
@@ -113,15 +123,11 @@ def _clock_refused(state: Incident, tools: Tools) -> bool:
 
 
 def _refused(hand: Hand, no: SaidNo) -> Ending:
-    """A rule said no to something this hand took for due: a person sees it, nothing is tried again by itself."""
+    """A rule said no to something this hand took for due: a person sees it, and the next try comes later and later."""
     if no.refusal.code in _ENDS_QUIETLY:
         return WaitingForPerson(no.refusal.text)
     if hand.state.run_request is not None and not hand.state.run_ended:
-        key = f"no-{no.refusal.code}"
-        try:
-            hand.do(OpenFollowUp(key, f"The run stands: {no.refusal.text}"))
-        except (SaidNo, LetGo, JournalError):
-            _log.warning("%s: %s", hand.incident, no.refusal.text)
+        stands(hand.tools, hand.state, no.refusal.code, no.refusal.text)
     return Stopped(no.refusal.text)
 
 

@@ -16,6 +16,7 @@ from incident.journal import JournalError
 from workers import samples as sampling
 from workers import survey as looking
 from workers.advance import advance as carry_on
+from workers.restraint import own_fault, said_once
 from workers.tools import Tools
 
 LOOKER_LEASE_S: Final = 30.0
@@ -60,6 +61,9 @@ def survey(incident: str) -> None:
         _one_look(incident, tools)
     except JournalError as away:
         _log.warning("%s: this look is not recorded. %s", incident, away)
+    except Exception as fault:
+        key, text = own_fault(tools, fault)
+        said_once(tools, incident, f"look-{key}", f"Looking at the estate fails. {text}")
     finally:
         tools.rest()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -11,9 +11,11 @@ import pytest
 from incident import commands as c
 from incident.events import FollowUp, HandTaken, Intent, Outcome, StepFailed, Waits
 from incident.journal import NotStored
-from tests.workers.world import ACT2, Play, Sites, World, configuration, who
+from tests.workers.world import ACT2, POLICY, Play, Sites, World, configuration, who
 from workers.advance import advance
+from workers.redact import Redactor
 from workers.remote.door import Answer, CallLike, RunId
+from workers.restraint import FREE_TRIES, wait_s
 from workers.results import Closed, HeldByAnother, Stopped, WaitingForPerson, WaitsForHold
 
 CMS, EDGE, POOL = "Invoke-CsManagementServerFailover", "Set-CsEdgeServer", "Invoke-CsPoolFailOver"
@@ -207,7 +209,9 @@ def test_what_another_incident_holds_is_waited_for_and_rung_for() -> None:
     declared = world.state.declared.model_copy(update={"pool": "fe3", "partner": "fe4"})
     world.bot.journal.open(other, "fe3+fe4", [declared])
     head = journal.append(journal.head(other), [HandTaken(epoch=1, host="h", worker="act2")], epoch=1, take=["cms"])
-    assert world.advance() == WaitsForHold("cms", other)
+    for _ in range(4):
+        assert world.advance() == WaitsForHold("cms", other)
+    assert len(world.events(HandTaken)) == 1, "what is held is not taken over again and again"
     assert [e.other for e in world.events(Waits)] == [other]
     assert not world.sent()
     journal.append(head, [HandTaken(epoch=2, host="h", worker="act2")], epoch=2, give=["cms"])
@@ -406,3 +410,49 @@ def test_a_change_that_shows_late_is_waited_for() -> None:
     world.sites.tricks[EDGE] = [set_now]
     assert isinstance(world.advance(), Closed)
     assert (len(asked), world.status("edge.edge1"), len(world.sent(EDGE))) == (3, "done", 1)
+
+
+class Broken:
+    """Eyes that meet a fault nobody foresaw."""
+
+    def __init__(self, looker: Any) -> None:
+        self._looker = looker
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._looker, name)
+
+    def look(self, *given: Any) -> Any:
+        raise ValueError("hunter2 is not a number")
+
+
+def test_a_fault_of_our_own_is_said_once_and_tried_less_and_less_often() -> None:
+    world = World().approved()
+    tools = world.tools()
+    broken = replace(tools, looker=Broken(tools.looker), redactor=Redactor(["hunter2"]))
+    for _ in range(8):
+        assert isinstance(advance(world.incident, broken), Stopped)
+    (said,) = [e for e in world.events(FollowUp) if e.key.startswith("stands-")]
+    assert "ValueError at test_advance.py" in said.text
+    assert "hunter2" not in said.text
+    assert len(world.events(HandTaken)) == 1 + FREE_TRIES, "later rings write nothing"
+    # A person's word makes the next ring count.
+    world.do(c.AddNote(who("bo"), "the worker is mended"))
+    assert isinstance(world.advance(), Closed)
+
+
+def test_a_run_that_a_rule_refuses_does_not_spin() -> None:
+    """This worker's own policy has lost the approver after the run began: it says so once, and does not go on."""
+    world = World().approved()
+    world.sites.tricks[CMS] = [red_and_untouched]
+    assert isinstance(world.advance(), WaitingForPerson)
+    world.rule("bo", "retry", "cms")
+    without_bo = POLICY.model_copy(update={"persons": tuple(p for p in POLICY.persons if p.id != "bo")})
+    own = world.own._replace(policy=without_bo)
+    for _ in range(8):
+        assert isinstance(world.advance(own=own), Stopped)
+    assert len([e for e in world.events(FollowUp) if e.key.startswith("stands-")]) == 1
+    assert len(world.sent(CMS)) == 1
+    hands = len(world.events(HandTaken))
+    assert hands <= 1 + FREE_TRIES
+    # A worker whose policy knows him goes on when the wait is over.
+    assert [wait_s(n) for n in (0, 1, 2, 3, 9, 50)] == [0, 0, 5, 10, 300, 300]
