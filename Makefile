@@ -34,7 +34,7 @@ bite: $(VENV)/.ready
 	$(PY) -m tests.bite $(if $(ONLY),--only "$(ONLY)")
 
 bite-table: $(VENV)/.ready
-	$(PY) -m tests.bite --table docs/approval.md
+	$(PY) -m tests.bite --write $(if $(NEW),--new)
 
 $(VENV)/.ready: pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lync-dr needs Python 3.11 or newer; set PYTHON=... to one")'

@@ -103,6 +103,8 @@ def approve(case: Case, command: Approve) -> Result:
         return who
     if closed := open_or_refusal(case, "approve", command.actor):
         return closed
+    if request is None:
+        return _unknown_request(case, command.actor, "approve", command.card)
     wrong = (
         _clock(case, command)
         or _authentic(case, request, command.actor, "approve", command.nonce, command.card)
@@ -112,9 +114,7 @@ def approve(case: Case, command: Approve) -> Result:
         or _insisted(case, request, command)
         or _friction(case, request, command, who)
     )
-    if wrong is not None or request is None:
-        return wrong or _unknown_request(case, command.actor, "approve", command.card)
-    return (_vote(case, request, command, who),)
+    return wrong or (_vote(case, request, command, who),)
 
 
 def _clock(case: Case, command: Approve) -> Refusal | None:
@@ -154,24 +154,22 @@ def _unknown_request(case: Case, actor: Actor, what: str, card: CardRef | None) 
 
 
 def _authentic(
-    case: Case, request: Request | None, actor: Actor, what: str, nonce: str, card: CardRef | None
+    case: Case, request: Request, actor: Actor, what: str, nonce: str, card: CardRef | None
 ) -> Refusal | None:
     """The click belongs to this question and comes from one of its own cards, not from a copy."""
-    if request is None or not hmac.compare_digest(nonce.encode(), request.nonce.encode()):
+    if not hmac.compare_digest(nonce.encode(), request.nonce.encode()):
         return _unknown_request(case, actor, what, card)
+    if actor.via == "cli":
+        text = "A terminal has no card."
+        return None if card is None else no(case, "card", what, text, actor, request=request.number, card=card)
     places = {(c.team, c.channel, c.ts) for c in request.cards}
-    ours = card is not None and (card.team, card.channel, card.ts) in places
-    if not ours and not (card is None and actor.via == "cli"):
+    if card is None or (card.team, card.channel, card.ts) not in places:
         text = "This is a copy of the card, so the button does nothing. Use the card itself, in the channel or your DM."
         return no(case, "card", what, text, actor, request=request.number, card=card)
-    if card is not None and actor.via == "cli":
-        return no(case, "card", what, "A terminal has no card.", actor, request=request.number, card=card)
     return None
 
 
-def _same_plan(case: Case, command: Approve, request: Request | None) -> Refusal | None:
-    if request is None:
-        return None
+def _same_plan(case: Case, command: Approve, request: Request) -> Refusal | None:
     given = command.digest
     long_enough = len(given) >= LEAST_DIGEST
     if not long_enough or not request.digest.startswith(given):
@@ -184,11 +182,9 @@ def _same_plan(case: Case, command: Approve, request: Request | None) -> Refusal
 
 
 def _still_open(
-    case: Case, request: Request | None, actor: Actor, who: Person, what: str, card: CardRef | None
+    case: Case, request: Request, actor: Actor, who: Person, what: str, card: CardRef | None
 ) -> Refusal | None:
     """Decided by the record and by the time now, whatever the card on somebody's phone still shows."""
-    if request is None:
-        return None
 
     def refuse(key: str, text: str, events: tuple[Event, ...] = (), offer: str | None = None) -> Refusal:
         return no(case, key, what, text, actor, request=request.number, card=card, events=events, offer=offer)
@@ -214,26 +210,24 @@ def _still_open(
     return None
 
 
-def _not_self(case: Case, request: Request | None, command: Approve, who: Person) -> Refusal | None:
-    if request is None or who.id != request.asker:
+def _not_self(case: Case, request: Request, command: Approve, who: Person) -> Refusal | None:
+    if who.id != request.asker:
         return None
     paged = case.approvers_but(who.id)
     text = f"You asked for this, so another person must approve. Paged: {paged}."
     return no(case, "self", "approve", text, command.actor, request=request.number, card=command.card)
 
 
-def _insisted(case: Case, request: Request | None, command: Approve) -> Refusal | None:
-    if request is None or request.level != "red" or request.still_disaster:
+def _insisted(case: Case, request: Request, command: Approve) -> Refusal | None:
+    if request.level != "red" or request.still_disaster:
         return None
     asker = case.name(request.asker)
     text = f"{case.pool} may not be lost. {asker} must first tap “Still a disaster”. Nothing was run."
     return no(case, "not_insisted", "approve", text, command.actor, request=request.number, card=command.card)
 
 
-def _friction(case: Case, request: Request | None, command: Approve, who: Person) -> Refusal | None:
+def _friction(case: Case, request: Request, command: Approve, who: Person) -> Refusal | None:
     """Under red the pool's name; else, where the policy asks for it, a one-time code. Never both."""
-    if request is None:
-        return None
     if request.level == "red":
         typed = (command.typed or "").strip().casefold()
         if typed == case.pool.casefold():
@@ -272,13 +266,13 @@ def decline(case: Case, command: Decline) -> Result:
         return who
     if closed := open_or_refusal(case, "decline", command.actor):
         return closed
+    if request is None:
+        return _unknown_request(case, command.actor, "decline", command.card)
     wrong = _authentic(case, request, command.actor, "decline", command.nonce, command.card) or _still_open(
         case, request, command.actor, who, "decline", command.card
     )
-    if wrong is not None or request is None:
-        return wrong or _unknown_request(case, command.actor, "decline", command.card)
     actor = as_person(command.actor, who)
-    return (Declined(actor=actor, cause=(request.seq,), request=request.number, why=command.why),)
+    return wrong or (Declined(actor=actor, cause=(request.seq,), request=request.number, why=command.why),)
 
 
 def say_still_disaster(case: Case, command: SayStillDisaster) -> Result:
@@ -290,11 +284,13 @@ def say_still_disaster(case: Case, command: SayStillDisaster) -> Result:
         return who
     if closed := open_or_refusal(case, what, command.actor):
         return closed
+    if request is None:
+        return _unknown_request(case, command.actor, what, command.card)
     wrong = _authentic(case, request, command.actor, what, command.nonce, command.card) or _still_open(
         case, request, command.actor, who, what, command.card
     )
-    if wrong is not None or request is None:
-        return wrong or _unknown_request(case, command.actor, what, command.card)
+    if wrong is not None:
+        return wrong
     if who.id != request.asker:
         text = f"{case.name(request.asker)} asked for this and must say so. Nothing happened."
         return no(case, "not_asker", what, text, command.actor, request=request.number, card=command.card)

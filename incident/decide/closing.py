@@ -68,7 +68,7 @@ def result_of(state: Incident, *, by_person: bool, confirm: bool) -> ClosedAs | 
         left_out = any(s.status == "ruled_skip" and not s.id.startswith("dns") for s in state.steps)
         if proven and not left_out:
             return "recovered_late" if figures(state, state.at).late else "recovered"
-        return "incomplete" if by_person or (proven and left_out) else None
+        return "incomplete" if by_person or proven else None
     if state.run_request is None:
         if state.hard_stop is not None:
             return "hard_stopped" if by_person else None

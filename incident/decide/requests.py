@@ -82,14 +82,14 @@ def open_or_refusal(case: Case, what: str, actor: Actor | None) -> Refusal | Non
 
 
 def set_outage(case: Case, command: SetOutage) -> Result:
-    """T0 as a person knows it: not after the declaration, not in the future."""
+    """T0 as a person knows it: not after the declaration, and so not in the future."""
     who = authorise(case, command.actor, "outage", ("declare", "operate"))
     if isinstance(who, Refusal):
         return who
     if closed := open_or_refusal(case, "outage", command.actor):
         return closed
     t1 = case.incident.clocks.t1
-    if command.since > case.now or (t1 is not None and command.since > t1):
+    if t1 is not None and command.since > t1:
         text = f"The outage cannot have begun after it was declared at {case.time(t1)}. Nothing was changed."
         return no(case, "impossible_time", "outage", text, command.actor)
     return (OutageSet(actor=as_person(command.actor, who), since=command.since),)

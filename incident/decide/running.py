@@ -49,12 +49,12 @@ def rule(case: Case, command: Rule) -> Result:
         return who
     if closed := open_or_refusal(case, "ruling", command.actor):
         return closed
-    step = case.incident.step(command.step)
-    failure = step.failure if step is not None and step.status in ("failed", "unknown") else None
-    waits = failure is not None and step is not None and not step.retry
-    if step is None or failure is None or not waits or case.incident.run_ended or case.incident.aborted:
-        text = f"{_title(step, command.step)} waits for nobody's word now. Nothing happened."
+    step = _waiting(case, command.step)
+    if step is None or step.failure is None:
+        title = _title(case.incident.step(command.step), command.step)
+        text = f"{title} waits for nobody's word now. Nothing happened."
         return no(case, "no_failure", "ruling", text, command.actor, card=command.card)
+    failure = step.failure
     if failure.attempt != command.attempt:
         text = f"Attempt {command.attempt} of {step.title} is over; the newest is {failure.attempt}. Nothing happened."
         return no(case, "other_attempt", "ruling", text, command.actor, card=command.card)
@@ -63,6 +63,14 @@ def rule(case: Case, command: Rule) -> Result:
         text = f"You have said so already. {_more(missing)} must say the same."
         return no(case, "said", "ruling", text, command.actor, card=command.card)
     return _ruled(case, command, who, step, failure)
+
+
+def _waiting(case: Case, key: str) -> StepState | None:
+    """The step, unless it is settled, is to run again by an earlier ruling, or the run was given up."""
+    step = case.incident.step(key)
+    if step is None or step.settled or step.retry or case.incident.aborted:
+        return None
+    return step
 
 
 def _ruled(case: Case, command: Rule, who: Person, step: StepState, failure: Failure) -> tuple[Event, ...]:
