@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
-from rq.exceptions import NoSuchJobError
+from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job
 
 KEPT: Final = frozenset(
@@ -50,6 +50,16 @@ class GuardedJob(Job):
             raise NoSuchJobError("A job that lies in Redis is none that lync-dr wrote; it was passed over.") from None
         self.timeout = self.limit_s
         self.description = None
+
+    def _deserialize_data(self) -> None:
+        """Reads what the job says, as JSON and as nothing else; says so where it is anything else."""
+        try:
+            super()._deserialize_data()
+        except DeserializationError:
+            raise DeserializationError(
+                "A job that lies in Redis is not written as lync-dr writes them; it was not run. Only lync-dr may "
+                "write to its queues: find out who else can reach this Redis."
+            ) from None
 
     @property
     def func(self) -> Callable[..., object]:
