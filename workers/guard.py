@@ -54,7 +54,7 @@ class GuardedJob(Job):
     def _deserialize_data(self) -> None:
         """Reads what the job says, as JSON and as nothing else; says so where it is anything else."""
         try:
-            super()._deserialize_data()
+            super()._deserialize_data()  # type: ignore[no-untyped-call]
         except DeserializationError:
             raise DeserializationError(
                 "A job that lies in Redis is not written as lync-dr writes them; it was not run. Only lync-dr may "
