@@ -153,18 +153,20 @@ class Conversation:
 
     def _which(self, said: Said, channel: str) -> Incident | str:
         """The open incident that is meant, or the question which."""
-        opened = self.desk.open_incidents()
+        around = self.desk.look_around()
+        opened = around.incidents
+        halted = " ".join(str(bad) for bad in around.unreadable.values())
         if said.target:
             pool = self.estate.find_pool(said.target)
             name = pool.name if pool else said.target
             found = [i for i in opened if i.declared.pool == name] or [i for i in opened if i.declared.partner == name]
-            return found[0] if found else f"Nothing is open for {name}. Nothing happened."
+            return found[0] if found else f"Nothing is open for {name}. Nothing happened. {halted}".strip()
         here = [i for i in opened if i.declared.channel == channel]
         choice = here if len(here) == 1 else list(opened)
         if len(choice) == 1:
             return choice[0]
         if not choice:
-            return "No incident is open. Nothing happened."
+            return f"{'No other' if halted else 'No'} incident is open. Nothing happened. {halted}".strip()
         names = ", ".join(i.declared.pool for i in choice)
         return f"Which one? Open: {names}. Type: /lync {said.verb} {choice[0].declared.pool}. Nothing happened."
 

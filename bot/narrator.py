@@ -17,23 +17,26 @@ from typing import Final
 
 from slack_sdk.errors import SlackApiError
 
-from bot.draw import board
+from bot.draw import board, halt
 from bot.draw.post import Post
 from bot.draw.reader import Reader
 from bot.identity import Ask
 from bot.notes import Notes
-from bot.outbox import APPROVAL, Item, Outbox, Sent, bookname
+from bot.outbox import APPROVAL, RED, Item, Outbox, Sent, bookname
 from bot.telling import Draw, Message, Tale
 from incident.commands import RecordCard, RecordTold
 from incident.desk import Desk
 from incident.events import CardRef
-from incident.journal import JournalError
+from incident.journal import REGISTER, BadJournal, JournalDiffers, JournalError, JournalShorter
 from incident.state import Incident
 
 log: Final = logging.getLogger("lync-dr.narrator")
 
 LEASE: Final = "narrator"
 LEASE_S: Final = 6.0
+RENEW_S: Final = 1.0
+HALTS: Final = (BadJournal, JournalDiffers, JournalShorter)
+"""What a journal can be that nothing is done on any more; everything else about a journal passes."""
 RECENT: Final = timedelta(hours=24)
 """A closed incident is told to its end for so long after a restart."""
 
@@ -70,16 +73,24 @@ class Narrator:
         self._notices: dict[str, dict[str, str]] = {}
         self._told: set[str] = set()
         self._boards_at = 0.0
+        self._halted: dict[str, str] = {}
+        self._owed: list[tuple[str, Message, Sent]] = []
+        self._renewed = float("-inf")
         self._lock = threading.RLock()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="narrator", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name="narrator", daemon=True),
+            threading.Thread(target=self._keep_lease, name="narrator-lease", daemon=True),
+        ]
         self.narrating = False
+        outbox.mine, outbox.elsewhere = self.still_mine, self._elsewhere
 
     # --- life ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to narrate, as soon as no other bot does."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def wind_down(self) -> None:
         """Begin to end; `stop` waits for it."""
@@ -88,7 +99,8 @@ class Narrator:
     def stop(self) -> None:
         """End, and let another bot take over at once."""
         self.wind_down()
-        self._thread.join(timeout=8)
+        for thread in self._threads:
+            thread.join(timeout=8)
         if self.narrating:
             try:
                 self.notes.release(LEASE, self._owner)
@@ -100,34 +112,58 @@ class Narrator:
         scanned = 0.0
         while not self._stopping.is_set():
             try:
-                if not self._mine():
+                if not self.narrating:
                     after = None
-                    self._stopping.wait(0.5)
+                    self._stopping.wait(0.1)
                     continue
                 if after is None:
                     after = self.desk.journal.last_bell()
                     scanned = 0.0
                 if time.monotonic() - scanned >= self._scan_s:
+                    self._pay()
                     self._scan()
                     scanned = time.monotonic()
                 for bell in self.desk.journal.bells(after, 0.5):
                     after = bell.id
-                    self.catch_up(bell.incident)
+                    self._hear(bell.incident)
                 self._keep_boards()
             except JournalError as bad:
                 log.warning("The journal cannot be followed now: %s", bad)
+                scanned = 0.0
                 self._stopping.wait(1.0)
             except Exception:
                 log.exception("The narrator stumbled")
+                scanned = 0.0
                 self._stopping.wait(1.0)
 
-    def _mine(self) -> bool:
-        had, self.narrating = self.narrating, self.notes.lease(LEASE, self._owner, LEASE_S)
-        if had and not self.narrating:
+    # --- one of several bots ------------------------------------------------------------------------------
+
+    def _keep_lease(self) -> None:
+        """Take the lease and renew it, in a thread of its own: no slow answer of Slack's may cost it."""
+        while not self._stopping.is_set():
+            try:
+                self._renew()
+            except JournalError as bad:
+                log.warning("Who narrates cannot be asked now: %s", bad)
+            self._stopping.wait(RENEW_S)
+
+    def _renew(self) -> bool:
+        asked = time.monotonic()
+        mine = self.notes.lease(LEASE, self._owner, LEASE_S)
+        had, self.narrating = self.narrating, mine
+        if mine:
+            self._renewed = asked
+        elif had:
             log.warning("Another bot narrates now")
+            self.outbox.drop()
             with self._lock:
                 self._tales.clear()
-        return self.narrating
+        return mine
+
+    def still_mine(self) -> bool:
+        """Whether this bot may send now. A process that was frozen for longer than its lease asks before it speaks.
+        Raises what the notes raise."""
+        return self.narrating and (time.monotonic() - self._renewed < LEASE_S or self._renew())
 
     # --- hearing ------------------------------------------------------------------------------------------
 
@@ -135,18 +171,33 @@ class Narrator:
         """Every open incident, and closed ones that were not told to the end."""
         for listed in self.desk.journal.incidents():
             if listed.open:
-                self.catch_up(listed.incident)
+                self._hear(listed.incident)
             elif not self.told(listed.incident):
-                state = self.desk.state(listed.incident)
-                if state.closed_at is None or self._clock() - state.closed_at >= RECENT:
-                    self._told.add(listed.incident)
-                    continue
-                self.catch_up(listed.incident)
-                self._finished(listed.incident)
+                self._hear(listed.incident, self._to_its_end)
+
+    def _to_its_end(self, incident: str) -> None:
+        state = self.desk.state(incident)
+        if state.closed_at is None or self._clock() - state.closed_at >= RECENT:
+            self._told.add(incident)
+            return
+        self.catch_up(incident)
+        self._finished(incident)
+
+    def _hear(self, incident: str, how: Callable[[str], None] | None = None) -> None:
+        """One incident that cannot be read, or told, holds up no other. Raises only where the store is away."""
+        try:
+            (how or self.catch_up)(incident)
+            self.halt(incident, None)
+        except HALTS as bad:
+            self.halt(incident, bad)
+        except JournalError:
+            raise
+        except Exception:
+            log.exception("%s could not be told; it is tried again", incident)
 
     def catch_up(self, incident: str) -> None:
         """Hear what is new in one incident and hand its messages to the outbox."""
-        if incident == "register":
+        if incident == REGISTER:
             return
         with self._lock:
             tale = self._tales.get(incident)
@@ -158,13 +209,49 @@ class Narrator:
             if spot is None:
                 return
             self._tales[incident] = tale
-            added: list[Message] = []
-            for record in self.desk.records(incident, tale.seq):
-                added += tale.hear(record)
-            for message in added:
-                self._want(incident, tale, message, spot)
-            if added or (tale.state is not None and not tale.state.closed):
-                self._refresh(incident, tale)
+            try:
+                self._tell(incident, tale, spot)
+            except Exception:
+                # Some of it may have been heard and not asked for: it is heard again from the first record, which
+                # the keys make harmless.
+                self._tales.pop(incident, None)
+                raise
+
+    def _tell(self, incident: str, tale: Tale, spot: Spot) -> None:
+        added: list[Message] = []
+        for record in self.desk.records(incident, tale.seq):
+            added += tale.hear(record)
+        added += tale.newcomers()
+        for message in added:
+            self._want(incident, tale, message, spot)
+        if added or (tale.state is not None and not tale.state.closed):
+            self._refresh(incident, tale)
+
+    # --- what cannot be believed --------------------------------------------------------------------------
+
+    def halt(self, incident: str, bad: JournalError | None) -> None:
+        """Say once for each incident and kind that its journal cannot be believed; None: it can, again.
+
+        Where it was told before it is said there and in the home channel; a bot that never saw the incident has only
+        the home channel. The board keeps what it showed last, with a line that says so.
+        """
+        kind = type(bad).__name__ if bad is not None else ""
+        if self._halted.get(incident, "") == kind:
+            return
+        self._halted[incident] = kind
+        if bad is None:
+            self.notice(incident, "halt", "")
+            return
+        log.error("%s", bad)
+        made = self.reader.finish(halt.post_of(incident, bad, self.reader))
+        home = self.reader.policy.home_channel
+        origin = self._spots[incident].origin if incident in self._spots else None
+        if origin is None:
+            origin = self.notes.get(bookname(incident), "origin")
+        for place in dict.fromkeys((origin or home, home)):
+            where = "home" if place == home else "origin"
+            self.outbox.want(Item(bookname(incident), f"halt:{kind}:{where}", place, RED, lambda: made))
+        self.notice(incident, "halt", halt.NOTICE)
 
     def _spot(self, incident: str, tale: Tale) -> Spot | None:
         """Where this incident is told; None while Slack cannot say whether the bot is in the channel."""
@@ -175,18 +262,17 @@ class Narrator:
         state = tale.state or self.desk.state(incident)
         kept = self.notes.get(bookname(incident), "origin")
         if kept is None:
-            can, _ = self.can_post(state.declared.channel)
+            channel = state.declared.channel
+            can = channel == home or self.can_post(channel)[0]
             if can is None:
                 return None
-            kept = state.declared.channel if can else home
+            kept = channel if can else home
             self.notes.claim(bookname(incident), "origin", kept)
         self._spots[incident] = Spot(kept, home)
         return self._spots[incident]
 
     def can_post(self, channel: str) -> tuple[bool | None, str]:
         """Whether the bot may speak in this channel, and why not; None where Slack could not be asked."""
-        if channel == self.reader.policy.home_channel:
-            return True, ""
         if not channel.startswith(("C", "G")):
             return False, "a direct message"
         try:
@@ -214,19 +300,48 @@ class Narrator:
             return
         book = bookname(incident)
 
-        def thread() -> str:
-            state = tale.state
-            sent = self.outbox.sent(book, f"{state.declared_seq if state else 1}:board:origin")
-            return sent.ts if sent else ""
-
-        self.outbox.want(
-            Item(
-                book, message.key, channel, message.priority, self._drawer(tale, message, spot),
-                thread=thread if message.where == "thread" else None,
-                done=lambda sent: self._posted(incident, message, sent),
-                line=message.line,
-            )
+        item = Item(
+            book, message.key, channel, message.priority, self._drawer(tale, message, spot),
+            done=lambda sent: self._posted(incident, message, sent), line=message.line,
         )  # fmt: skip
+
+        def thread() -> str:
+            """Under the board that stands in the item's channel, which may have changed meanwhile."""
+            seq = tale.state.declared_seq if tale.state else 1
+            for where in ("origin", "home"):
+                sent = self.outbox.sent(book, f"{seq}:board:{where}")
+                if sent is not None and sent.channel == item.channel:
+                    return sent.ts
+            return ""
+
+        if message.where == "thread":
+            item.thread = thread
+        self.outbox.want(item)
+
+    def _elsewhere(self, item: Item, error: str) -> str:
+        """A channel that takes nothing more from this bot: its incident is told in the home channel from now on.
+
+        Empty for what has its own copy there already, for direct messages, and for the home channel itself.
+        """
+        home = self.reader.policy.home_channel
+        if not item.channel.startswith(("C", "G")) or item.channel == home:
+            return ""
+        with self._lock:
+            for incident, spot in self._spots.items():
+                if bookname(incident) == item.book and spot.origin != home:
+                    spot.origin = home
+                    self.outbox.move(item.book, item.channel, home)
+                    self._note_moved(item.book, home)
+                    self.notice(incident, "moved", f"The channel takes no posts ({error}); they come to the home one.")
+        copied = item.key.startswith("halt:") or any(f":{kind}:origin" in item.key for kind in ("board", "summary"))
+        return "" if copied else home
+
+    def _note_moved(self, book: str, home: str) -> None:
+        try:
+            self.notes.put(book, "origin", home)
+        except JournalError as bad:
+            # After a restart the channel refuses once more, and it is noted then.
+            log.warning("That %s is told in the home channel could not be noted: %s", book, bad)
 
     def _channel(self, message: Message, spot: Spot) -> str:
         """Where it goes; empty for a second copy in the same channel, and for somebody without a Slack id here."""
@@ -295,6 +410,15 @@ class Narrator:
                 self._note_told(incident, message, sent)
         except JournalError as bad:
             log.warning("%s was posted and could not be recorded yet: %s", message.key, bad)
+            with self._lock:
+                self._owed.append((incident, message, sent))
+
+    def _pay(self) -> None:
+        """Record what was posted while the journal could not be written."""
+        with self._lock:
+            owed, self._owed = self._owed, []
+        for one in owed:
+            self._posted(*one)
 
     def _note_card(self, incident: str, number: int, sent: Sent, person: str | None) -> None:
         card = CardRef(team=self.reader.policy.team, channel=sent.channel, ts=sent.ts, person=person)

@@ -4,7 +4,10 @@ Every post has a key (`seq:kind:place`) in the incident's book of notes. Before 
 it, Slack's `ts` is written there. A narrator that died in between leaves a claim without a `ts`: then the channel is
 read back and searched for the key, which every post carries in its metadata, before anything is posted again. Slack
 offers no idempotency key for bots; reading back is the only way not to double a post, and it needs the history
-scopes. Where they were not granted the post is sent again: twice is better than never.
+scopes. Where they were not granted, and in direct messages, the post is sent again: twice is better than never.
+
+Only the bot that narrates sends: `mine` is asked before each post, and what is queued is dropped where another bot
+has taken over, which says all of it again from the records.
 
 Order under rate limits: approval, red text, state, receipts, progress. A 429 stops the method for the time Slack
 says. Edits are coalesced: only the latest drawing of a message is sent.
@@ -16,6 +19,7 @@ import hashlib
 import itertools
 import json
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -45,6 +49,10 @@ _NEVER: Final = frozenset(
     {"not_in_channel", "channel_not_found", "is_archived", "restricted_action", "user_not_found", "cannot_dm_bot",
      "messages_tab_disabled", "user_disabled", "not_allowed_token_type"}
 )  # fmt: skip
+LOOK_BACK_PAGES: Final = 20
+"""Of 100 messages each; a post in doubt is searched for from the time of its claim on."""
+LOOK_BACK_EARLIER_S: Final = 120
+"""How much before its claim, as this host wrote it, Slack's clock may have put the post."""
 _WRONG_TOKEN: Final = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked"})
 
 
@@ -118,6 +126,11 @@ class Outbox:
     senders: int = 3
     on_state: Callable[[str], None] = lambda sentence: None
     """Told whether Slack can be reached: an empty text for yes, a sentence for no."""
+    mine: Callable[[], bool] = lambda: True
+    """Whether this bot may still send; False where another one narrates now."""
+    elsewhere: Callable[[Item, str], str] = lambda item, error: ""
+    """Where a post goes that its channel refused for good; empty for nowhere."""
+    _me: str = field(default_factory=lambda: secrets.token_hex(6))
     _items: list[Item] = field(default_factory=list)
     _busy: set[str] = field(default_factory=set)
     _known: set[tuple[str, str]] = field(default_factory=set)
@@ -205,6 +218,21 @@ class Outbox:
         with self._wake:
             return next((k for (b, k), live in self._live.items()
                          if b == book and live.sent.channel == channel and live.sent.ts == ts), "")  # fmt: skip
+
+    def drop(self) -> None:
+        """Another bot sends from now on: leave everything to it. What is asked for again later is looked up afresh."""
+        with self._wake:
+            self._items.clear()
+            self._known.clear()
+            self._live.clear()
+
+    def move(self, book: str, old: str, new: str) -> None:
+        """What waits for the old channel goes to the new one."""
+        with self._wake:
+            for item in self._items:
+                if (item.book, item.channel) == (book, old):
+                    item.channel = new
+            self._wake.notify_all()
 
     def forget(self, book: str) -> None:
         """Nothing of this incident will change any more."""
@@ -294,6 +322,7 @@ class Outbox:
 
     def _post(self, batch: list[Item]) -> None:
         """Post, remember where, tell who asked; only then is the channel free, so that a fast click can wait for it."""
+        channel = batch[0].channel
         try:
             sent = self._posted(batch)
             for one in batch if sent is not None else ():
@@ -304,7 +333,7 @@ class Outbox:
                 self._remember(one, sent)
         finally:
             with self._wake:
-                self._busy.discard(batch[0].channel)
+                self._busy.discard(channel)
                 self._wake.notify_all()
 
     def _save(self) -> None:
@@ -322,26 +351,25 @@ class Outbox:
                 return
 
     def _posted(self, batch: list[Item]) -> Sent | None:
-        """Post it, or put it back. None: it waits again, or is no longer wanted."""
+        """Post it, or put it back. None: it waits again, is left to another bot, or is no longer wanted."""
         item = batch[0]
-        post = item.draw() if not item.line else entry([i.line for i in batch])
-        if post is None:
-            return Sent(item.channel, "", error="not wanted any more")
         try:
-            if item.unchecked:
-                noted = self.notes.get(item.book, item.key)
-                if (known := Sent.of(noted)) is not None:
-                    return known
-                item.doubt, item.unchecked = item.doubt or noted is not None, False
-            if item.doubt and (found := self._look_back(item)) is not None:
+            if not self.mine():
+                self.drop()
+                return None
+            post = self._drawn(batch)
+            if post is None:
+                return Sent(item.channel, "", error="not wanted any more")
+            if (item.unchecked or item.doubt) and (found := self._before(item)) is not None:
                 return found
-            for one in batch:
-                self.notes.claim(one.book, one.key, json.dumps({"claimed": int(time.time())}))
+            if not self._claimed(batch):
+                self._back(batch)
+                return None
             answer = self.ask("chat.postMessage", **self._arguments(batch, post))
             self._reached()
             return Sent(str(answer["channel"]), str(answer["ts"]), fingerprint(post))
         except SlackApiError as bad:
-            return self._refused(batch, post, bad)
+            return self._refused(batch, bad)
         except JournalError as bad:
             # Nothing was sent yet: the notes are asked before Slack is.
             log.warning("%s waits for the bot's notes: %s", item.key, bad)
@@ -358,6 +386,34 @@ class Outbox:
             self._back(batch)
             return None
 
+    def _drawn(self, batch: list[Item]) -> Post | None:
+        """What is sent. A drawing that fails must not cost the news itself: then a plain sentence stands there."""
+        item = batch[0]
+        try:
+            return item.draw() if not item.line else entry([i.line for i in batch])
+        except JournalError:
+            raise
+        except Exception:
+            log.exception("%s could not be drawn; a plain sentence is posted", item.key)
+            return undrawn(item)
+
+    def _before(self, item: Item) -> Sent | None:
+        """Where this post stands already: by the notes, else by reading the channel back."""
+        noted = self.notes.get(item.book, item.key)
+        if (known := Sent.of(noted)) is not None:
+            return known
+        item.doubt, item.unchecked = item.doubt or noted is not None, False
+        return self._look_back(item, _claimed_at(noted)) if item.doubt else None
+
+    def _claimed(self, batch: list[Item]) -> bool:
+        """Claim every key. False where another bot has claimed one meanwhile: that one is looked for first."""
+        free = True
+        for one in batch:
+            stands = self.notes.claim(one.book, one.key, json.dumps({"claimed": int(time.time()), "by": self._me}))
+            if stands is not None and not one.doubt and _claimed_by(stands) != self._me:
+                one.doubt, one.not_before, free = True, time.monotonic() + 1.0, False
+        return free
+
     def _arguments(self, batch: list[Item], post: Post) -> dict[str, Any]:
         item = batch[0]
         keys = [one.key for one in batch]
@@ -373,7 +429,7 @@ class Outbox:
             "metadata": {"event_type": EVENT_TYPE, "event_payload": {"incident": item.book, "keys": keys}},
         }
 
-    def _refused(self, batch: list[Item], post: Post, bad: SlackApiError) -> Sent | None:
+    def _refused(self, batch: list[Item], bad: SlackApiError) -> Sent | None:
         item, error = batch[0], str(bad.response.get("error", "")) or str(bad.response.status_code)
         if bad.response.status_code == 429 or error == "ratelimited":
             wait = float(bad.response.headers.get("Retry-After", 1))
@@ -385,10 +441,16 @@ class Outbox:
                 self._tokens[item.channel] = (0.0, time.monotonic() + wait)
             self._back(batch)
             return None
-        if error in _TOO_BIG and post.blocks:
+        if error in _TOO_BIG and (post := self._drawn(batch)) is not None and post.blocks:
             log.warning("Slack refused the blocks of %s (%s); its text alone is posted", item.key, error)
             plain = alone(post)
             item.draw, item.line = (lambda: plain), ""
+            self._back(batch)
+            return None
+        if error in _NEVER and (other := self.elsewhere(item, error)) not in ("", item.channel):
+            log.warning("%s cannot be posted to %s (%s); it goes to %s", item.key, item.channel, error, other)
+            for one in batch:
+                one.channel = other
             self._back(batch)
             return None
         if error in _NEVER or (item.tries >= 20 and bad.response.status_code < 500 and error not in _WRONG_TOKEN):
@@ -408,25 +470,31 @@ class Outbox:
             self._items.extend(batch)
             self._wake.notify_all()
 
-    def _look_back(self, item: Item) -> Sent | None:
+    def _look_back(self, item: Item, since: int) -> Sent | None:
         """The post with this key, found in the channel by its metadata; None where it is not there."""
         thread = item.thread() if item.thread else ""
         method = "conversations.replies" if thread else "conversations.history"
         more = {"ts": thread} if thread else {}
         channel = item.channel
+        if since:
+            # Both methods otherwise begin at an end of the channel: replies at the oldest.
+            more["oldest"] = str(since - LOOK_BACK_EARLIER_S)
         try:
             if channel.startswith(("U", "W")):
                 channel = str(self.ask("conversations.open", users=channel)["channel"]["id"])
-            answer = self.ask(method, channel=channel, limit=100, include_all_metadata=True, **more)
+            for _ in range(LOOK_BACK_PAGES):
+                answer = self.ask(method, channel=channel, limit=100, include_all_metadata=True, **more)
+                for message in answer.get("messages", ()):
+                    meta = (message.get("metadata") or {}).get("event_payload") or {}
+                    if item.key in meta.get("keys", ()) and meta.get("incident") == item.book:
+                        return Sent(channel, str(message["ts"]), "found again")
+                more["cursor"] = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+                if not more["cursor"]:
+                    return None
         except SlackApiError as bad:
             if bad.response.status_code == 429:
                 raise
             log.warning("The channel cannot be read back (%s); the post is sent again", bad.response.get("error"))
-            return None
-        for message in answer.get("messages", ()):
-            meta = (message.get("metadata") or {}).get("event_payload") or {}
-            if item.key in meta.get("keys", ()) and meta.get("incident") == item.book:
-                return Sent(channel, str(message["ts"]), "found again")
         return None
 
     def _remember(self, item: Item, sent: Sent) -> None:
@@ -441,7 +509,7 @@ class Outbox:
 
     def _edit(self, name: tuple[str, str], live: _Live, before: float) -> None:
         try:
-            post = live.draw()
+            post = self._redrawn(name, live)
             if post is None or (digest := fingerprint(post)) == live.sent.digest:
                 live.last_at = before
                 return
@@ -463,6 +531,18 @@ class Outbox:
             with self._wake:
                 self._busy.discard(live.sent.channel)
                 self._wake.notify_all()
+
+    @staticmethod
+    def _redrawn(name: tuple[str, str], live: _Live) -> Post | None:
+        """The drawing as it is now. One that fails leaves the message as it stands."""
+        try:
+            return live.draw()
+        except JournalError:
+            live.dirty = True
+            raise
+        except Exception:
+            log.exception("%s could not be drawn again; it stays as it is", name[1])
+            return None
 
     def _edit_refused(self, name: tuple[str, str], live: _Live, bad: SlackApiError) -> None:
         error = str(bad.response.get("error", ""))
@@ -493,6 +573,26 @@ class Outbox:
         if first:
             log.warning(self.trouble)
             self.on_state(self.trouble)
+
+
+def undrawn(item: Item) -> Post:
+    """What stands in place of a post whose drawing failed."""
+    incident = item.book.removeprefix("posted:")
+    text = (
+        f"There is news of {incident} that could not be drawn ({item.key}): a fault of this program, which its log "
+        f"names. The record is whole. Read it: lync-dr status, or lync-dr audit show {incident}"
+    )
+    return Post("undrawn", text)
+
+
+def _claimed_at(noted: str | None) -> int:
+    """When a key was claimed, in seconds since 1970; 0 where that is not known."""
+    at = json.loads(noted).get("claimed", 0) if noted else 0
+    return int(at) if isinstance(at, int) else 0
+
+
+def _claimed_by(noted: str) -> str:
+    return str(json.loads(noted).get("by", ""))
 
 
 Place = Literal["channel", "home", "dm", "thread"]

@@ -67,6 +67,15 @@ class Tale:
         self._keep_failures(self.state)
         return added
 
+    def newcomers(self) -> list[Message]:
+        """Cards of the open question for whoever got the right to approve after it was asked."""
+        request = self.state.request if self.state else None
+        if request is None or request.state != "open":
+            return []
+        added = [m for m in self._cards(request.seq, request.number, request.asker) if m.key not in self.messages]
+        self.messages.update({m.key: m for m in added})
+        return added
+
     @property
     def seq(self) -> int:
         """The last record heard."""

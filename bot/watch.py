@@ -27,7 +27,7 @@ from incident.commands import AskApproval, Close, Recheck, RecordTold, Tick
 from incident.desk import Desk
 from incident.doorbell import Doorbell
 from incident.events import Account, PeopleLooked
-from incident.journal import REGISTER, JournalError, Moved
+from incident.journal import REGISTER, JournalError, Moved, Unreachable
 from incident.persons import account_trouble
 from incident.state import Incident, Request
 
@@ -134,18 +134,29 @@ class Watch:
                     rounded = time.monotonic()
                     states = self.desk.open_incidents()
                     for state in states:
-                        self.consider(state)
+                        self._considered(state.id)
                     self._sample(states)
                 for bell in self.desk.journal.bells(after, min(0.5, self.waits.reconcile_s)):
                     after = bell.id
                     if bell.incident != REGISTER:
-                        self.consider(self.desk.state(bell.incident))
+                        self._considered(bell.incident)
             except JournalError as bad:
                 log.warning("Nothing can be looked after now: %s", bad)
                 self._stopping.wait(1.0)
             except Exception:
                 log.exception("The reconciler stumbled")
                 self._stopping.wait(1.0)
+
+    def _considered(self, incident: str) -> None:
+        """One incident that cannot be read, or looked after, holds up no other. The narrator says which and why."""
+        try:
+            self.consider(self.desk.state(incident))
+        except Unreachable:
+            raise
+        except JournalError as bad:
+            log.warning("%s cannot be looked after now: %s", incident, bad)
+        except Exception:
+            log.exception("%s could not be looked after; it is tried again", incident)
 
     # --- one incident -------------------------------------------------------------------------------------
 

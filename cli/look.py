@@ -13,7 +13,7 @@ from cli.roots import Root, find_incident, now, open_root
 from cli.steward import Steward
 from config.load import load_settings
 from incident.clocks import figures, minutes
-from incident.journal import Unreachable
+from incident.journal import BadJournal, JournalDiffers, JournalShorter, Unreachable
 from incident.keys import private_key_path
 from incident.state import Incident, Request
 from playbooks.plan import Plan
@@ -51,11 +51,14 @@ def status(incident: str | None, watch: bool, as_json: bool) -> None:
     """Show the open incidents, or one of them."""
     root = open_root(writer_here() if watch else None)
     after = root.journal.last_bell()  # before looking, so that nothing falls between the look and the watch
-    shown = [find_incident(root.desk, incident)] if incident else list(root.desk.open_incidents())
+    around = root.desk.look_around()
+    shown = [find_incident(root.desk, incident)] if incident else list(around.incidents)
+    for bad in around.unreadable.values():
+        click.echo(f"HALT: {bad}", err=True)
     if as_json:
         click.echo(json.dumps([as_data(i) for i in shown], indent=1, ensure_ascii=False))
     elif not shown:
-        click.echo("No incident is open.")
+        click.echo("No other incident is open." if around.unreadable else "No incident is open.")
     else:
         click.echo("\n\n".join(lines(i) for i in shown))
     if watch:
@@ -81,7 +84,13 @@ def follow(root: Root, only: str | None, after: str) -> None:
             lost = False
             after = bells[-1].id if bells else after
             for name in dict.fromkeys(b.incident for b in bells if b.incident != "register"):
-                state = root.desk.state(name)
+                try:
+                    state = root.desk.state(name)
+                except (BadJournal, JournalDiffers, JournalShorter) as bad:
+                    if last.get(name) != str(bad):
+                        click.echo(f"HALT: {bad}", err=True)
+                    last[name] = str(bad)
+                    continue
                 text = lines(state)
                 if only not in (None, state.id, state.declared.pool) or last.get(name) == text:
                     continue

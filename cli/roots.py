@@ -102,13 +102,17 @@ def open_root(writer: str | None) -> Root:
 
 def find_incident(desk: Desk, name: str | None) -> Incident:
     """The open incident called `name`, or of the pool `name`, or the only open one. Leaves with a sentence."""
-    found = desk.open_incidents()
+    around = desk.look_around()
+    found = around.incidents
     if name:
         chosen = [i for i in found if name in (i.id, i.declared.pool)]
     else:
         chosen = list(found)
     if len(chosen) == 1:
         return chosen[0]
+    for incident, bad in around.unreadable.items():
+        if not name or name == incident or f"-{name}-" in incident:
+            raise click.ClickException(str(bad))
     listed = ", ".join(f"{i.id} ({i.declared.pool})" for i in found) or "none"
     raise click.ClickException(
         f"There is no open incident {name}. Open now: {listed}." if name else f"Say which incident. Open now: {listed}."

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from string import ascii_lowercase
@@ -36,10 +36,13 @@ from incident.events import (
 from incident.fold import apply, refusal_key
 from incident.journal import (
     REGISTER,
+    BadJournal,
     Head,
     IncidentExists,
     Journal,
+    JournalDiffers,
     JournalError,
+    JournalShorter,
     Listed,
     Moved,
     NoSuchIncident,
@@ -74,6 +77,14 @@ class Answer:
     def ok(self) -> bool:
         """The command was not refused."""
         return self.refusal is None
+
+
+@dataclass(frozen=True)
+class Around:
+    """The open incidents that can be read, and for each other one why it cannot."""
+
+    incidents: tuple[Incident, ...]
+    unreadable: Mapping[str, JournalError]
 
 
 class NoRules(JournalError):
@@ -150,9 +161,25 @@ class Desk:
         """The verified records after number `after`."""
         return self.journal.read(incident, after)
 
+    def look_around(self) -> Around:
+        """Every open incident. One whose journal cannot be believed hides no other; a store that is away is raised."""
+        found: list[Incident] = []
+        unreadable: dict[str, JournalError] = {}
+        for line in self.journal.incidents():
+            if not line.open:
+                continue
+            try:
+                found.append(self.state(line.incident))
+            except (BadJournal, JournalDiffers, JournalShorter) as bad:
+                unreadable[line.incident] = bad
+            except (KeyError, ValueError, TypeError, AssertionError) as bad:
+                why = f"This version cannot make sense of it ({type(bad).__name__})."
+                unreadable[line.incident] = BadJournal(line.incident, line.seq, why)
+        return Around(tuple(found), unreadable)
+
     def open_incidents(self) -> tuple[Incident, ...]:
-        """Every open incident, oldest name first."""
-        return tuple(self.state(line.incident) for line in self.journal.incidents() if line.open)
+        """Every open incident that can be read, oldest name first."""
+        return self.look_around().incidents
 
     def find(self, pool: str) -> Incident | None:
         """The open incident whose pool, or whose partner, has this name; the pool's own first."""

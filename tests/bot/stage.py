@@ -109,11 +109,13 @@ class Stage:
         self.working = threading.Event()
         """Cleared: the workers hear no bell."""
         self.working.set()
-        self._hands = threading.Thread(target=self._work, daemon=True)
-        self._hands.start()
         self.bot: Bot | None = None
+        self.unheard = ""
+        """An incident whose rings the workers do not hear."""
         self.lost = world.LOST
         """Hosts that answer nobody."""
+        self._hands = threading.Thread(target=self._work, daemon=True)
+        self._hands.start()
 
     def house(self, **more: Any) -> House:
         """What the bot is made of."""
@@ -153,6 +155,8 @@ class Stage:
             while done < len(rung) and self.working.is_set():
                 job, args = rung[done]
                 done += 1
+                if self.unheard in args[:1]:
+                    continue
                 tools = self.world.tools(world.ACT2)
                 tools = replace(tools, looker=replace(tools.looker, lost=self.lost))
                 if job == SURVEY:

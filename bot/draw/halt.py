@@ -1,0 +1,52 @@
+"""A journal that cannot be believed any more: the one post that says so, in plain words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bot.draw.post import Bold, Code, Post, lines, post
+from bot.draw.reader import Reader
+from incident.journal import BadJournal, JournalDiffers, JournalError, JournalShorter
+
+NOTICE: Final = "HALT: the journal cannot be believed. Nothing runs. This board shows what stood before."
+
+
+def post_of(incident: str, bad: JournalError, reader: Reader) -> Post:
+    """What is wrong, what is certain, what does not happen, what to do."""
+    title = f"\N{OCTAGONAL SIGN} HALT · {incident}"
+    said = (
+        _wrong(bad),
+        f"Certain: {_certain(bad, reader.host)}",
+        "Nothing more will run and nothing is decided for this incident. A call already sent may still be working on "
+        "its server: look there.",
+        f"Do: keep the store and the state directory of {reader.host} as they are. Restart, empty and repair nothing. "
+        "Whoever keeps the audit compares both:",
+    )
+    command = f"lync-dr audit verify {incident}"
+    return post("halt", " ".join((title, *said, command)), [lines(Bold(title), *said, Code(command))])
+
+
+def _wrong(bad: JournalError) -> str:
+    if isinstance(bad, JournalShorter):
+        return (
+            f"The store ends at record {bad.store_seq}; this host has acknowledged records up to {bad.copy_seq}. The "
+            "store lost its end, or somebody cut it."
+        )
+    if isinstance(bad, JournalDiffers):
+        return (
+            f"Record {bad.seq} in the store is not the one this host saw and copied. Somebody rewrote the journal, or "
+            "this is another store."
+        )
+    if isinstance(bad, BadJournal):
+        return f"Record {bad.seq} cannot be believed. {bad.why}"
+    return str(bad)
+
+
+def _certain(bad: JournalError, host: str) -> str:
+    if isinstance(bad, JournalShorter):
+        return f"the missing records {bad.store_seq + 1} to {bad.copy_seq} stand in the copy of {host}."
+    if isinstance(bad, JournalDiffers):
+        return f"the copy of {host} holds what this host saw, record {bad.seq} included."
+    if isinstance(bad, BadJournal) and bad.seq > 1:
+        return f"records 1 to {bad.seq - 1} were checked and hold."
+    return "nothing that this record says."
