@@ -43,6 +43,6 @@ def person_of(policy: Policy, actor: Actor) -> Person | None:
     """The person behind an actor: by Slack id where the act came through Slack, by person id in a terminal."""
     if actor.via == "slack":
         return policy.by_slack(actor.team, actor.user)
-    if actor.via == "cli" and actor.person:
-        return policy.person(actor.person)
+    if actor.via == "cli":
+        return policy.person(actor.person or "")
     return None

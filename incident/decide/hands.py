@@ -266,10 +266,8 @@ def _approval_at_first_act(case: Case) -> Refusal | None:
     request = case.request(state.run_request or 0)
     if state.clocks.t3 is not None:
         return None
-    if request is None:
-        return hand_no("not_approved", f"{state.id} is not approved.")
-    if request.window_ends is None or case.now >= request.window_ends:
-        over = case.time(request.window_ends)
+    if request is None or request.window_ends is None or case.now >= request.window_ends:
+        over = case.time(request.window_ends if request is not None else None)
         return hand_no("window_over", f"Nothing was sent by {over}, when the approval's time to begin ended.")
     findings = judge(state, case.rules.policy, request)
     return hand_no("approval_bad", findings[0].text) if findings else None

@@ -31,6 +31,7 @@ GUARDED: Final[dict[str, tuple[str, ...]]] = {
     "incident/decide/running.py": RULES,
     "incident/decide/closing.py": RULES,
     "incident/decide/hands.py": RULES,
+    "incident/state.py": RULES,
     "incident/rulings.py": RULES,
     "incident/plans.py": RULES,
     "incident/persons.py": RULES,
@@ -346,7 +347,7 @@ class _Function:
             if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
                 for generator in node.generators:
                     for condition in generator.ifs:
-                        if condition not in self._in_questions:
+                        if condition not in self._in_questions and not _only_narrows(condition, [node]):
                             self._weaken(condition, no=False)
         for name in list(self._assigned):
             question = self._question(name)
@@ -463,7 +464,7 @@ class _Function:
             if not each_alone:
                 self._whole(node, no)
             for operand in node.values:
-                if _only_narrows(operand, node):
+                if _only_narrows(operand, node.values[node.values.index(operand) + 1 :]):
                     continue
                 if each_alone or not self._simple(operand):
                     self._inside(operand, no, whole=each_alone)
@@ -584,12 +585,11 @@ def _smaller(one: ast.expr, other: ast.expr) -> bool:
     return less or (ast.unparse(one), ast.unparse(other)) == ("1", "0")
 
 
-def _only_narrows(node: ast.expr, within: ast.BoolOp) -> bool:
+def _only_narrows(node: ast.expr, later: Iterable[ast.expr]) -> bool:
     """Whether there is something at all, asked only so that the next question can be asked of it."""
     if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.Is | ast.IsNot):
         return False
     about = ast.unparse(node.left.target if isinstance(node.left, ast.NamedExpr) else node.left)
-    later = within.values[within.values.index(node) + 1 :]
     return any(ast.unparse(n).startswith(about) for v in later for n in ast.walk(v) if isinstance(n, ast.Attribute))
 
 

@@ -12,6 +12,7 @@ from incident import commands as c
 from incident.commands import Refusal
 from incident.decide import decide
 from incident.events import CardRef, FollowUp, HardStopped, Lapsed
+from incident.persons import person_of
 from incident.policy import PairPolicy, Policy
 
 from .play import CARD, DECLARE, NONCE, POLICY, RULES, T1, TEAM, Play, account, planned, surveyed, who
@@ -256,6 +257,21 @@ def test_every_right_is_looked_at_again_before_the_first_act(rules, accounts, wh
 def test_an_empty_team_is_no_home():
     play = Play().asked()
     assert play.refused(replace(play.approve(), actor=who("UBO", team=""))).code == "APR025E"
+
+
+def test_in_an_organisation_another_one_is_foreign():
+    grid = by_policy(POLICY, enterprise="EOURS")
+    for enterprise, code in (("EOTHER", "APR025E"), ("EOURS", None), ("", None)):
+        play = Play(rules=grid).asked()
+        answer = play.do(play.approve(actor=who("UBO", enterprise=enterprise)))
+        assert (answer.code if isinstance(answer, Refusal) else None) == code
+    team = Play(rules=grid).asked().approve(actor=who("UBO", team="EOURS").model_copy(update={"account": account()}))
+    assert Play(rules=grid).asked().refused(team).code == "APR021E", "a home, but nobody's account"
+
+
+def test_what_came_from_no_person_is_from_nobody():
+    for actor in (who("bo", via="system"), who("", via="cli", step=7)):
+        assert person_of(POLICY, actor) is None
 
 
 # --- the clock, follow-ups, cards ---------------------------------------------------------------------------------

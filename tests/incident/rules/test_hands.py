@@ -8,9 +8,10 @@ import pytest
 
 from incident import commands as c
 from incident.events import HardStopped, Noted
+from incident.plans import changes, is_task
 from incident.rulings import is_once, quorum
 
-from .play import CARD, DIGEST, DIGESTS, POLICY, RULES, Play, call, planned, surveyed, who
+from .play import CARD, DIGEST, DIGESTS, POLICY, RULES, Play, planned, surveyed, who
 
 DEAD = HardStopped(why="partner", text="fe2 does not answer.", todo="Ask for the runbook on paper.")
 START = c.StartRun(1, DIGEST, DIGESTS)
@@ -192,13 +193,10 @@ def test_a_second_attempt_speaks_of_itself_alone():
 
 
 def two_calls() -> tuple[Play, c.BeginCall]:
-    """A step of two calls, the first begun; and the second."""
+    """A step's call begun; and the next one of the same attempt."""
     play = Play().started()
-    step = play.s.step("cms")
-    plan = {**step.plan, "then": call("Enable-CsTopology")}
-    play.state = replace(play.s, steps=(replace(step, plan=plan), *play.s.steps[1:]))
     play.done(play.begin("cms"))
-    return play, replace(play.begin("cms"), call_no=2, call=plan["then"])
+    return play, replace(play.begin("cms"), call_no=2)
 
 
 def test_the_next_call_of_a_step_belongs_to_the_same_attempt_also_under_a_stop():
@@ -243,15 +241,27 @@ def test_what_may_run_once_runs_again_by_itself_only_as_a_task_that_never_began(
     assert play.refused(task).code == "RUN031E"
 
 
-def test_the_stricter_of_what_is_said_and_what_was_sent_decides():
+@pytest.mark.parametrize(
+    "change", [{"host": "fe9"}, {"literal": "Get-Date"}, {"effect": "observe"}, {"effect": "converge"}, {"call": {}}]
+)
+def test_only_the_call_that_people_approved_is_begun(change):
     play = Play().started()
-    play.done(replace(play.begin("cms"), effect="converge"))
-    play.done(play.end("cms", "not_begun"))
-    assert play.refused(play.begin("cms")).code == "RUN031E"
-    play = Play().started()
-    play.done(play.begin("cms"))
-    play.done(play.end("cms", "not_begun"))
-    assert play.refused(replace(play.begin("cms"), effect="converge")).code == "RUN031E"
+    assert play.refused(replace(play.begin("cms"), **change)).code == "RUN032E"
+
+
+@pytest.mark.parametrize("result", ["red", "unknown"])
+def test_what_is_harmless_to_repeat_still_waits_once_people_were_asked(result):
+    play = Play().started().carry_out("cms").carry_out("pool").failed("dns.meet.dns2", result, "not_begun")
+    assert play.refused(play.begin("dns.meet.dns2")).code == "RUN031E"
+
+
+def test_a_step_changes_something_a_person_does_something_or_neither():
+    step = Play().started().s.step("cms")
+    task = {"confirms": "edge", "text": "Tell the branch."}
+    for act, acts_itself, asks in ((step.plan["act"], True, False), (None, False, False), (task, False, True)):
+        planned_so = replace(step, plan={**step.plan, "act": act})
+        assert (changes(planned_so), is_task(planned_so)) == (acts_itself, asks)
+    assert not changes(replace(step, plan={**step.plan, "effect": "observe"}))
 
 
 # --- before the first call once more ---------------------------------------------------------------------------
@@ -322,5 +332,3 @@ def test_what_was_sent_says_whether_it_can_only_be_done_once_else_the_plan_does(
     assert is_once(step)
     assert is_once(replace(step, plan={**step.plan, "effect": None})), "what the plan leaves open is the stricter"
     assert not is_once(replace(step, plan={**step.plan, "effect": "converge"}))
-    play.done(replace(play.begin("cms"), effect="converge"))
-    assert not is_once(play.s.step("cms"))
