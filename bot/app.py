@@ -35,7 +35,7 @@ from bot.conversation import Conversation, say
 from bot.draw.reader import Reader
 from bot.identity import Ask
 from bot.notes import Notes
-from bot.web import Me, respond
+from bot.web import CannotListen, Me, respond
 from incident.journal import JournalError
 
 log: Final = logging.getLogger("lync-dr.app")
@@ -232,7 +232,13 @@ class HttpDoor:
             def log_message(self, format: str, *args: Any) -> None:
                 log.debug(format, *args)
 
-        self._server = ThreadingHTTPServer(listen, Handler)
+        try:
+            self._server = ThreadingHTTPServer(listen, Handler)
+        except OSError as taken:
+            raise CannotListen(
+                f"LYNC_DR_HTTP_LISTEN: cannot listen on {listen[0]}:{listen[1]} ({taken.strerror or 'unknown name'}). "
+                "Free the address or name another one. Nothing was started."
+            ) from None
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
 

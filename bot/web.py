@@ -30,6 +30,10 @@ class SlackTrouble(Exception):
     """Slack refuses this bot or cannot be reached: one sentence for the person who starts it."""
 
 
+class CannotListen(SlackTrouble):
+    """The address for requests from Slack cannot be had: a wrong setting, or another process has it."""
+
+
 @dataclass(frozen=True)
 class Me:
     """Who Slack says this bot is."""

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 import click
 
 from cli.roots import now, open_journal_of
-from config.load import ConfigError, Configuration, load_all, load_policy, load_settings
+from config.load import ConfigError, Configuration, load_all, load_policy, load_settings, web_address
 from config.settings import Settings
 from incident.doorbell import RqDoorbell
 from incident.journal import JournalError
@@ -171,13 +172,15 @@ def secret_lines(settings: Settings, policy: Policy, references: tuple[str, ...]
             yield Line("ok", f"credential {reference} is set")
         except ConfigError as wrong:
             yield Line("warn", f"{wrong} (workers' hosts need it)")
-    for reference in filter(
-        None, (policy.pager.url if policy.pager else "", policy.mail.credential if policy.mail else "")
-    ):
-        try:
-            settings.secret(reference)
-        except ConfigError as wrong:
-            yield Line("MISSING", str(wrong))
+    try:
+        if policy.pager:
+            web_address(settings, policy.pager.url)
+            yield Line("ok", f"pager {policy.pager.url} is set")
+        if policy.mail and policy.mail.credential:
+            settings.credential(policy.mail.credential)
+            yield Line("ok", f"mail account {policy.mail.credential} is set")
+    except ConfigError as wrong:
+        yield Line("MISSING", str(wrong))
 
 
 def seed_lines(directory: Path, policy: Policy) -> Iterator[Line]:
@@ -195,6 +198,7 @@ def seed_lines(directory: Path, policy: Policy) -> Iterator[Line]:
 
 def store_lines(settings: Settings) -> Iterator[Line]:
     """Whether the store answers and would keep what it acknowledges; whose accounts Slack last called inactive."""
+    yield from wire_lines(settings.store_url)
     try:
         journal, keys = open_journal_of(settings, None)
         offset = abs(journal.clock_offset_ms())
@@ -215,6 +219,16 @@ def store_lines(settings: Settings) -> Iterator[Line]:
                     yield Line("warn", f"{one.name}: at the last look at Slack: {trouble[1]}")
     except (JournalError, KeyTrouble) as trouble_text:
         yield Line("MISSING", str(trouble_text))
+
+
+def wire_lines(url: str) -> Iterator[Line]:
+    """Whether records and a password would cross the network in the open on the way to the store."""
+    parts = urlsplit(url)
+    here = parts.hostname in ("localhost", "::1") or (parts.hostname or "").startswith("127.")
+    if parts.scheme == "redis" and not here:
+        what = "its password and every record cross" if parts.password else "every record crosses"
+        yield Line("warn", f"the store at {parts.hostname} is spoken to without TLS: {what} the network in the open; "
+                           "use rediss://")  # fmt: skip
 
 
 def sample_lines(settings: Settings) -> Iterator[Line]:

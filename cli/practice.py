@@ -75,7 +75,6 @@ def _is_ours(name: str) -> bool:
 
 def _base_env(out: Path) -> dict[str, str]:
     env = {k: v for k, v in os.environ.items() if k not in _LEFT_OUT and not _is_ours(k)}
-    env |= {k: v for k, v in os.environ.items() if k.startswith("LYNC_DR_SPEED_")}
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(CONFIG.parent), env.get("PYTHONPATH", ""))))
     env["PYTHONUNBUFFERED"] = "1"
     env["LYNC_DR_STATE"] = str(out / "state")

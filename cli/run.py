@@ -22,9 +22,10 @@ def bot(name: str, ready: Path | None) -> None:
     from bot.notes import FileNotes
     from bot.serve import House, SlackSettings, serve
     from bot.watch import Outside, Waits
-    from bot.web import SlackTrouble
+    from bot.web import CannotListen, SlackTrouble
     from cli.reporting import report_of
     from cli.roots import host, now, open_root, version
+    from config.load import load_settings, need, web_address
     from incident.journals.redis_notes import RedisNotes
     from incident.one_time import Seeds
     from incident.register import Register
@@ -32,6 +33,9 @@ def bot(name: str, ready: Path | None) -> None:
     # What these libraries complain about is said by the bot itself, in sentences, or mended without a word.
     logging.getLogger("slack_sdk").setLevel(logging.CRITICAL)
     logging.getLogger("slack_bolt").setLevel(logging.ERROR)
+    told = load_settings()
+    need(told, "slack_bot_token")
+    need(told, "slack_signing_secret" if told.http_listen else "slack_app_token")
     root = open_root(name)
     settings, policy = root.settings, root.configuration.policy
     practice = bool(root.configuration.endpoints.practice)
@@ -68,7 +72,7 @@ def bot(name: str, ready: Path | None) -> None:
             scan_s=settings.scan_s,
         ),
         outside=Outside(
-            pager_url=settings.secret(policy.pager.url).reveal() if policy.pager else None,
+            pager_url=web_address(settings, policy.pager.url) if policy.pager else None,
             mail_login=mail_login,
             report=lambda incident: report_of(root, name, incident),
         ),
@@ -88,7 +92,7 @@ def bot(name: str, ready: Path | None) -> None:
         serve(house, stop, up)
     except SlackTrouble as trouble:
         click.echo(str(trouble), err=True)
-        raise SystemExit(1) from None
+        raise SystemExit(2 if isinstance(trouble, CannotListen) else 1) from None
 
 
 @click.command()

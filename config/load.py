@@ -216,7 +216,7 @@ _SECRETS = {
     "slack_app_token": "SLACK_APP_TOKEN",
     "slack_signing_secret": "SLACK_SIGNING_SECRET",
 }
-_NOT_SETTINGS = ("LYNC_DR_CREDENTIAL_", "LYNC_DR_SECRET_", "LYNC_DR_SPEED_", "LYNC_DR_REQUIRE_", "LYNC_DR_TEST_")
+_NOT_SETTINGS = ("LYNC_DR_CREDENTIAL_", "LYNC_DR_SECRET_", "LYNC_DR_REQUIRE_", "LYNC_DR_TEST_")
 _LONGEST_S = 31 * 86_400
 
 
@@ -249,6 +249,12 @@ def _forms(given: Mapping[str, Any]) -> None:
     api = given.get("slack_api_url", "")
     if api and not api.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
         raise ConfigError("SLACK_API_URL: expected an https address (plain http only on this machine).")
+    listen = given.get("http_listen", "")
+    _, colon, port = listen.rpartition(":")
+    if listen and not (colon and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ConfigError(
+            f"LYNC_DR_HTTP_LISTEN: expected host:port such as 127.0.0.1:8080, port from 1 to 65535; found {listen!r}."
+        )
     for field_name, prefix in (("slack_bot_token", "xoxb-"), ("slack_app_token", "xapp-")):
         token = given.get(field_name)
         if token and not token.reveal().startswith(prefix):
@@ -318,6 +324,16 @@ def secret_named(env: Mapping[str, str], reference: str) -> Secret:
             f"The secret {reference!r} is named in a configuration file, but neither {name} nor {name}_FILE is set."
         )
     return secret
+
+
+def web_address(settings: Settings, reference: str) -> str:
+    """The secret called ``reference``, which must be an address to post to; https, or plain http on this machine only.
+    Raises ConfigError, which does not repeat it."""
+    text = settings.secret(reference).reveal()
+    if not text.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
+        name = _variable("SECRET", reference)
+        raise ConfigError(f"{name}: expected an https address; found something else (not repeated here).")
+    return text
 
 
 def need(settings: Settings, field_name: str) -> Secret:

@@ -6,10 +6,11 @@ ids; the same person under two ids is one person. Empty lists mean nobody.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Role = Literal["watch", "declare", "approve", "operate", "audit"]
 """What a person may do. Roles do not include each other."""
@@ -19,6 +20,17 @@ AT_ONCE = frozenset({"declare-disaster"})
 
 SHARED_NAMES = frozenset({"noc", "ops", "admin", "oncall", "duty", "helpdesk", "soc", "root", "service"})
 """Names that look like a desk instead of a human; such an entry is warned about."""
+
+
+def _by_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,40}", text):
+        # Not repeated: this is where an address with a token in it ends up by mistake, and the policy's text is kept.
+        raise ValueError("expected the name of a secret, such as pager, not the secret itself")
+    return text
+
+
+Reference = Annotated[str, AfterValidator(_by_name)]
+"""The name of a secret or an account, which comes from the environment; never the thing itself."""
 
 
 class Frozen(BaseModel):
@@ -67,7 +79,7 @@ class PairPolicy(Frozen):
 class PagerPolicy(Frozen):
     """Where to ring when a declaration is made. The URL is a secret and named by reference only."""
 
-    url: str
+    url: Reference
     """Reference of the secret that holds the URL, for example `pager`."""
     form: Literal["pagerduty-v2", "json"] = "json"
     every_s: int = Field(default=60, ge=1)
@@ -82,7 +94,14 @@ class MailPolicy(Frozen):
     sender: str
     audit: str = ""
     starttls: bool = False
-    credential: str = ""
+    credential: Reference | Literal[""] = ""
+    """Reference of the account to log on with, for example `smtp`."""
+
+    @model_validator(mode="after")
+    def _no_password_in_the_open(self) -> Self:
+        if self.credential and not self.starttls:
+            raise ValueError("a credential without starttls = true would send its password in the open")
+        return self
 
 
 class Policy(Frozen):

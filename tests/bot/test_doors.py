@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
 import time
@@ -19,10 +20,11 @@ from aiosmtpd.controller import Controller
 from slack_sdk.signature import SignatureVerifier
 
 from bot import mail, pager
+from bot.app import HttpDoor
 from bot.draw.reader import Reader
 from bot.identity import Accounts, Identified, NotAllowed, ids_of, who
 from bot.serve import Bot
-from bot.web import SlackTrouble, asker, check_app_token, introduce, web_client
+from bot.web import CannotListen, SlackTrouble, asker, check_app_token, introduce, web_client
 from incident.events import Account
 from incident.policy import MailPolicy, PagerPolicy
 from tests.bot.stage import Slack, Stage
@@ -149,7 +151,8 @@ def test_a_group_only_narrows_and_an_unreadable_one_holds_nobody() -> None:
 # --- pager and mail --------------------------------------------------------------------------------------
 
 
-def test_the_pager_is_rung_again_until_it_takes_it() -> None:
+def test_the_pager_is_rung_again_until_it_takes_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     heard: list[dict[str, object]] = []
 
     class Pager(BaseHTTPRequestHandler):
@@ -166,7 +169,7 @@ def test_the_pager_is_rung_again_until_it_takes_it() -> None:
     thread.start()
     try:
         state = World().declared().state
-        url = f"http://127.0.0.1:{server.server_port}/enqueue#routing-secret"
+        url = f"http://127.0.0.1:{server.server_port}/enqueue/path-secret#routing-secret"
         policy = PagerPolicy(url="pager", form="pagerduty-v2")
         rung = pager.ring(url, state, policy, Reader(POLICY), pause=lambda _: None)
         assert rung.ok
@@ -179,7 +182,16 @@ def test_the_pager_is_rung_again_until_it_takes_it() -> None:
         server.server_close()
     silent = pager.ring(url, state, policy.model_copy(update={"tries": 1}), Reader(POLICY))
     assert not silent.ok
-    assert "routing-secret" not in silent.sentence
+    assert "-secret" not in silent.sentence + caplog.text
+
+
+def test_an_address_that_another_process_has_is_one_sentence() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        where = other.getsockname()
+        with pytest.raises(CannotListen, match=f"cannot listen on 127.0.0.1:{where[1]} .Address already in use"):
+            HttpDoor(None, SECRET, where, lambda *_: None)  # type: ignore[arg-type]
 
 
 def test_a_receipt_reaches_a_real_mail_server() -> None:

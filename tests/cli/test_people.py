@@ -8,7 +8,9 @@ import subprocess
 import sys
 
 import pyotp
+import pytest
 
+from cli.people import wire_lines
 from incident.commands import Cancel
 from tests.cli.installation import Installation
 from tests.incident.rules import play
@@ -94,3 +96,20 @@ def test_status_is_followed_until_ctrl_c(installation: Installation) -> None:
             watching.kill()
             watching.wait()
     assert "Traceback" not in said.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://:planted@store.example.com:6379", "its password and every record cross the network in the open"),
+        ("redis://store.example.com", "every record crosses"),
+        ("redis://:planted@127.0.0.1:6379", ""),
+        ("rediss://:planted@store.example.com", ""),
+        ("unix:///run/store.sock", ""),
+    ],
+)
+def test_doctor_warns_of_an_open_line_to_the_store(url: str, said: str) -> None:
+    text = "".join(line.text for line in wire_lines(url))
+    assert said in text
+    assert bool(text) == bool(said)
+    assert "planted" not in text

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from config.load import (
     load_settings,
     need,
     slices,
+    web_address,
 )
 from config.secret import Secret
 
@@ -136,8 +140,52 @@ ENVIRONMENTS: list[tuple[dict[str, str], str]] = [
     ({"SLACK_API_URL": "http://example.com/"}, "SLACK_API_URL: expected an https address"),
     ({"SLACK_APP_TOKEN_FILE": "/no/such"}, "SLACK_APP_TOKEN_FILE names /no/such, which cannot be read"),
     ({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_BOT_TOKEN_FILE": "/x"}, "are both set; keep one of them"),
+    ({"LYNC_DR_HTTP_LISTEN": "foo"}, "LYNC_DR_HTTP_LISTEN: expected host:port such as 127.0.0.1:8080"),
+    ({"LYNC_DR_HTTP_LISTEN": "127.0.0.1:99999"}, "port from 1 to 65535; found '127.0.0.1:99999'"),
     ({"LYNC_DR_WEAK_STORE": "yes"}, "LYNC_DR_WEAK_STORE: expected ok"),
 ]
+
+
+WAYS_OUT = [
+    (
+        f'[pager]\nurl = "https://events.example.com/{PLANTED}"',
+        "pager.url: expected the name of a secret",
+    ),
+    (f'[mail]\nhost = "m"\nsender = "a@b"\ncredential = "svc:{PLANTED}"\nstarttls = true', "mail.credential"),
+    ('[mail]\nhost = "m"\nsender = "a@b"\ncredential = "smtp"', "a credential without starttls = true would"),
+]
+
+
+@pytest.mark.parametrize(("table", "sentence"), WAYS_OUT, ids=[s[:20] for _, s in WAYS_OUT])
+def test_a_policy_holds_no_secret_and_sends_none_in_the_open(table: str, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(f"{(CONFIG / 'policy.practice.toml').read_text('utf-8')}\n{table}\n")
+    with pytest.raises(ConfigError) as refused:
+        load_policy(path)
+    assert sentence in str(refused.value)
+    assert PLANTED not in str(refused.value)
+
+
+def test_the_address_of_a_pager_is_one_and_is_not_repeated() -> None:
+    settings = load_settings({"LYNC_DR_SECRET_PAGER": f"ftp://{PLANTED}"})
+    with pytest.raises(ConfigError, match="LYNC_DR_SECRET_PAGER: expected an https address") as refused:
+        web_address(settings, "pager")
+    assert PLANTED not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("env", "sentence"),
+    [({"LYNC_DR_HTTP_LISTEN": "foo"}, "LYNC_DR_HTTP_LISTEN: expected"), ({}, "SLACK_BOT_TOKEN is missing")],
+)
+def test_a_wrong_setting_ends_the_bot_with_code_2_and_one_sentence(env: dict[str, str], sentence: str) -> None:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("LYNC_DR_", "SLACK_"))}
+    said = subprocess.run(
+        [sys.executable, "-m", "cli", "bot"], cwd=CONFIG.parent, env={**clean, **env}, capture_output=True, text=True,
+        timeout=30, check=False,
+    )  # fmt: skip
+    assert said.returncode == 2
+    assert sentence in said.stderr
+    assert "Traceback" not in said.stderr
 
 
 @pytest.mark.parametrize(("env", "sentence"), ENVIRONMENTS, ids=[s[:30] for _, s in ENVIRONMENTS])
