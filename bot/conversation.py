@@ -16,7 +16,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from bot import words
-from bot.draw import board, card, declare, dialogs, summary, untrusted
+from bot.draw import board, card, declare, dialogs, story, summary, untrusted
 from bot.draw.post import Json, Post, actions, lines, post, preformatted
 from bot.draw.reader import Reader
 from bot.draw.red import LABELS
@@ -531,7 +531,16 @@ class Conversation:
         counted = f"Your approval counted, {self.reader.stamp(state.at)}."
         if state.request is not None and state.request.state == "open":
             return say(f"{counted} Still needed: {state.request.still_needed} more.")
-        return say(f"{counted} It starts now. A receipt is in your messages.")
+        return say(f"{counted} {self._what_follows(state)} A receipt follows by direct message.")
+
+    def _what_follows(self, state: Incident) -> str:
+        """What comes after the last needed vote: a hand, unless a stop or the hour stands before it."""
+        request = state.request
+        if state.stop is not None:
+            return f"A stop by {self.reader.actor(state.stop.by)} is standing: an operator must go on first."
+        if request is not None and request.start_at is not None and request.start_at > state.at:
+            return story.begins(request, self.reader)
+        return "A worker is called now."
 
     def _decline(self, click: Click, why: str) -> Post:
         incident, number, nonce, _ = _approval(click.value)

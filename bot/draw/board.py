@@ -9,13 +9,14 @@ from bot.draw import story, untrusted
 from bot.draw.post import Bold, Json, Line, Post, actions, button, confirm, header, lines, post
 from bot.draw.reader import Reader, span, thousands
 from bot.draw.task import works_button
+from bot.draw.users import users_now
 from incident.state import Incident
 
 
 def board(state: Incident, now: datetime, reader: Reader, notices: tuple[str, ...] = (), elsewhere: str = "") -> Post:
     """The board as of `now`. `notices` are what only the bot sees: no free hand, a dead hand, Slack behind.
     `elsewhere` is the channel where the incident is run, for the copy in the home channel."""
-    word = story.word(state)
+    word = story.word(state, reader)
     blocks: list[Json] = [
         header(f"{story.way(state)} · {word}"),
         lines(
@@ -76,7 +77,7 @@ def _rows(state: Incident, now: datetime) -> list[Line]:
 
 
 def _foot(state: Incident, now: datetime, reader: Reader) -> list[Line]:
-    found: list[Line] = [story.users_now(state)]
+    found: list[Line] = [*users_now(state)]
     if not state.clocks.t3 or not state.closed:
         found.append(_changed(state))
     if state.clocks.t2:

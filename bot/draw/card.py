@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bot.draw import story, untrusted
+from bot.draw.over import over
 from bot.draw.post import GREEN, Bold, Json, Line, Post, actions, bar, button, confirm, header, lines, post
 from bot.draw.reader import Reader, span, thousands
 from incident.state import Incident, Request
@@ -44,7 +45,8 @@ def _open(state: Incident, request: Request, reader: Reader, looked: datetime | 
     top: list[Line] = [Bold(f"⛔ {red_line(state)}"), *_what_to_do_about_red(state)] if red else []
     if planned and planned.difference:
         top += [Bold("Changed since the last card:"), *(f"± {untrusted.line(t, 200)}" for t in planned.difference)]
-    top.append(f"{thousands(d.users)} users are moved to {d.partner} now.")
+    when = "now" if request.start_at is None else f"from {reader.moment(request.start_at)} {reader.zone}"
+    top.append(f"{thousands(d.users)} users are moved to {d.partner} {when}.")
     top += _loss(state, reader)
     top.append("Undo: failback, 25–60 min, another day.")
     blocks: list[Json] = [
@@ -60,11 +62,19 @@ def _open(state: Incident, request: Request, reader: Reader, looked: datetime | 
     push = (
         f"APPROVE? Fail over {story.pool_at(state)} to {d.partner} {d.partner_site}, {thousands(d.users)} users."
         f"{doubt} "
-        f"Asked by {reader.name(request.asker)} {reader.minute(state.clocks.t1)}. Nothing runs until you tap. "
+        f"Asked by {reader.name(request.asker)} {reader.minute(state.clocks.t1)}. Nothing runs until you tap"
+        f"{'. ' if request.start_at is None else f'; then it begins {reader.moment(request.start_at)}. '}"
         f"Plan: {' '.join(planned.words) if planned else ''}. Code {request.short}. "
-        f"Expires {reader.clock(request.expires)}, deadline {reader.clock(story.deadline(state))} {reader.zone}."
+        f"{_until(state, request, reader)}"
     )
     return post("card", push, blocks)
+
+
+def _until(state: Incident, request: Request, reader: Reader) -> str:
+    """How long the question stands: planned work is answered by the day, a disaster by the clock."""
+    if request.start_at is not None:
+        return f"Answer by {reader.moment(request.expires)} {reader.zone}."
+    return f"Expires {reader.clock(request.expires)}, deadline {reader.clock(story.deadline(state))} {reader.zone}."
 
 
 def red_line(state: Incident) -> str:
@@ -231,7 +241,7 @@ def _confirm(state: Incident, request: Request, reader: Reader) -> Json:
     """Names pool, site, users and evidence, because that is what the thumb must see."""
     d = state.declared
     rows = [r.number for r in story.rows(state) if r.steps[0].id.split(".")[0] == "pool"]
-    end = f" It starts at once; step {rows[0]} cannot be stopped." if rows else " It starts at once."
+    end = f" {story.begins(request, reader)}" + (f" Step {rows[0]} cannot be stopped." if rows else "")
     best = next(_good(state), "")
     seen = f" {untrusted.line(best, 90)}." if best else ""
     return confirm(
@@ -289,7 +299,9 @@ def outcome(state: Incident, request: Request, reader: Reader) -> tuple[str, lis
     """What became of a card: one line, and what there is to say more."""
     who = reader.names(dict.fromkeys(v.person for v in request.votes))
     if request.state in ("approved", "used"):
-        running = "running" if request.state == "used" else "starting"
+        later = request.start_at is not None and request.start_at > (request.approved_at or request.at)
+        waits = f"begins {reader.moment(request.start_at)}" if later else "starting"
+        running = "running" if request.state == "used" else waits
         if state.closed:
             running = story.RESULTS.get(state.closed, "closed").lower()
         return f"APPROVED · {who} {reader.clock(request.approved_at)} · {running}", []
@@ -298,14 +310,9 @@ def outcome(state: Incident, request: Request, reader: Reader) -> tuple[str, lis
         return f"DECLINED · {reader.name(request.ended_by)} {at}", [
             "Nothing was run.", *(f"Said: {quoted(w)}" for w in request.why if w)
         ]  # fmt: skip
-    if request.state == "lapsed":
-        return f"EXPIRED {at} · nobody decided", ["Neither yes nor no. Nothing was run."]
-    if request.state == "void":
-        newer = state.request is not None and state.request.number > request.number
-        follow = ["A new card follows." if newer else "Ask again when it is settled."]
-        why = [f"± {untrusted.line(w, 110)}" for w in request.why[:3]]
-        more = [f"± and {len(request.why) - 3} more, in the log"] if len(request.why) > 3 else []
-        return f"VOID {at} · nothing was run", [*why, *more, *follow]
+    if request.state in ("lapsed", "void"):
+        ended = over(state, request, reader)
+        return ended.line, list(ended.more)
     word = story.RESULTS.get(state.closed, "CLOSED")
     return f"{word} · this question is closed", ["Nothing was run under it."]
 

@@ -41,7 +41,7 @@ def field(
 def approve(state: Incident, request: Request, meta: str, reader: Reader) -> Json:
     """Under red the pool's name, else a one-time code: never both."""
     d = state.declared
-    what = f"{thousands(d.users)} users move to {d.partner} {d.partner_site}. It starts at once."
+    what = f"{thousands(d.users)} users move to {d.partner} {d.partner_site}. {story.begins(request, reader)}"
     if request.level == "red":
         blocks = [
             lines(Bold(f"⛔ {red_line(state)}"), what),
@@ -60,7 +60,7 @@ def confirm_approve(state: Incident, request: Request, meta: str, reader: Reader
     d = state.declared
     body: list[Line] = [
         Bold(story.way(state)),
-        f"{thousands(d.users)} users move to {d.partner} {d.partner_site}. It starts at once.",
+        f"{thousands(d.users)} users move to {d.partner} {d.partner_site}. {story.begins(request, reader)}",
         f"Asked by {reader.name(request.asker)}. Code {request.short}.",
     ]
     return modal(f"Fail over {d.pool}?", "lync.approve", [lines(body)], meta, f"Fail over {d.pool}")

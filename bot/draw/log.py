@@ -6,6 +6,7 @@ from typing import Final
 
 from bot.draw import story, untrusted
 from bot.draw.card import quoted
+from bot.draw.over import over
 from bot.draw.post import Post, lines, post
 from bot.draw.reader import Reader, span
 from bot.draw.red import LABELS
@@ -60,11 +61,7 @@ def _asked(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
         case ev.Declined():
             return f"Declined by {who} {quoted(event.why)}"
         case ev.Lapsed():
-            return (
-                "The question lapsed: nobody decided"
-                if event.which == "approval"
-                else "The execution window ended before anything began"
-            )
+            return _lapsed(event, state, reader)
         case ev.Voided():
             return f"Void: {untrusted.line('; '.join(event.why), 200)}"
         case ev.Revoked():
@@ -75,6 +72,14 @@ def _asked(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
             return f"Not reached: {reader.name(event.person)} by {event.how}. {untrusted.line(event.sentence, 200)}"
         case _:
             return ""
+
+
+def _lapsed(event: ev.Lapsed, state: Incident, reader: Reader) -> str:
+    request = next((r for r in state.requests if r.number == event.request), None)
+    if request is None:
+        return "The question lapsed"
+    ended = over(state, request, reader)
+    return f"The question ended: {ended.waiting}. {' '.join(ended.more)}"
 
 
 def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:

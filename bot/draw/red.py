@@ -25,6 +25,7 @@ from bot.draw.post import (
     preformatted,
 )
 from bot.draw.reader import Reader
+from bot.draw.users import users_now
 from incident.events import Outcome, Verdict
 from incident.rulings import quorum
 from incident.state import Attempt, Incident, StepState
@@ -63,7 +64,7 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader,
     first = untrusted.line(red[0] if red else "", 160)
     below: list[Line] = [] if refused else [*_meaning(out)[:1]]
     below.append("Nothing was run by this call." if refused else read_back(now or step, attempt))
-    below.append(story.users_now(state))
+    below += users_now(state)
     push = (
         f"{word}: {name} on {host}: {first} RTO {story.rto(state, attempt.ended_at or state.at)}. "
         f"{'' if refused else untrusted.line(_meaning(out)[0], 200)} Being read back; what to do comes next."
@@ -133,7 +134,7 @@ def _what_it_means(state: Incident, step: StepState, reader: Reader, unknown: bo
         if unknown or quorum(step, "retry") > 1:
             found += story.table(fail.table)
     found.append(f"Repeat: {_repeat(step)}")
-    found.append(story.users_now(state))
+    found += users_now(state)
     ruled = _ruled(state, step, reader)
     if fail and not ruled:
         found += [f"{reader.name(p)}: {LABELS[v].lower()} {quoted(why)}".rstrip() for p, v, why in fail.votes]
@@ -191,13 +192,17 @@ def stopped(state: Incident, reader: Reader) -> Post:
     by = reader.actor(state.stop.by) if state.stop else "somebody"
     at: datetime | None = state.stop.at if state.stop else state.at
     live = next((s for s in state.steps if s.status in ("running", "verifying")), None)
-    flight = (
-        f"In flight and not stoppable: {story.step_name(state, live)} on {story.host(live.host)}." if live else
-        "Nothing is in flight."
-    )  # fmt: skip
+    lost = next((s for s in state.steps if _may_be_working(s)), None)
+    if live is not None:
+        flight = f"In flight and not stoppable: {story.step_name(state, live)} on {story.host(live.host)}."
+    elif lost is not None:
+        where = story.host(lost.host)
+        flight = f"UNKNOWN: {story.step_name(state, lost)} may still be working on {where}; it cannot be stopped."
+    else:
+        flight = "Nothing is in flight."
     why = quoted(state.stop.why) if state.stop else ""
     body: list[Line] = [Bold(f"🛑 STOPPED by {by} {reader.clock(at)} {why}".rstrip()), flight,
-                        "Nothing after it will start.", story.users_now(state)]  # fmt: skip
+                        "Nothing after it will start.", *users_now(state)]  # fmt: skip
     blocks = [lines(body), *(actions("stopped", go_on_button(state)) if state.stop and not state.closed else [])]
     return post(
         "stopped",
@@ -205,6 +210,12 @@ def stopped(state: Incident, reader: Reader) -> Post:
         blocks,
         bar(AMBER, "STOPPED"),
     )
+
+
+def _may_be_working(step: StepState) -> bool:
+    """A call whose end nobody saw."""
+    last = step.attempts[-1].outcome if step.attempts else None
+    return step.status == "unknown" and last is not None and last.result == "unknown"
 
 
 def unknown(state: Incident, step: StepState, attempt: Attempt, reader: Reader) -> Post:
@@ -221,7 +232,7 @@ def unknown(state: Incident, step: StepState, attempt: Attempt, reader: Reader) 
     )
     body: list[Line] = [f"{reader.stamp(at)} · RTO {story.rto(state, at)}", said,
                         Bold("It may still be working; this is not a failure."),
-                        "Being probed. Do not run it by hand.", story.users_now(state)]  # fmt: skip
+                        "Being probed. Do not run it by hand.", *users_now(state)]  # fmt: skip
     return post("unknown", push, [header(f"⚠️ UNKNOWN · {name} · on {host}"), lines(body)],
                 bar(AMBER, f"UNKNOWN · {name} · {host}"))  # fmt: skip
 

@@ -9,9 +9,10 @@ from itertools import groupby
 from typing import Any, Final
 
 from bot.draw import untrusted
+from bot.draw.over import over
 from bot.draw.reader import Reader, span
 from incident.plans import is_task
-from incident.state import Incident, StepState
+from incident.state import Incident, Request, StepState
 
 WAITING: Final = frozenset({"waiting"})
 MARKS: Final = {
@@ -173,30 +174,12 @@ def expected_end(state: Incident, now: datetime) -> datetime | None:
     return now + timedelta(seconds=left) if known else None
 
 
-def users_now(state: Incident) -> str:
-    """What users have, by the state of the steps.
-
-    Until the pool failover ends, users of the lost pool are signed in at the backup registrar in survivability mode:
-    calls work, contacts and meetings do not (Lync Server documentation, "Planning for central site voice
-    resiliency"). Meeting links follow the simple URLs' DNS records. It stays "expected" until T5 proves it.
-    """
-    if state.planned is not None and state.planned.level == "red" and state.clocks.t3 is None:
-        return f"Users now: not known, {state.declared.pool} may still serve them"
-    done = state.clocks.pool_verified is not None
-    dns = [s for s in steps_of(state) if s.id.startswith("dns.")]
-    meetings = done and all(s.settled for s in dns)
-    sure = "" if state.clocks.t5 else " (expected)"
-    if not done:
-        return f"Users now{sure}:\ncalls yes · contacts no · meetings no"
-    if not meetings:
-        return f"Users now{sure}:\ncalls, contacts yes · meeting links no"
-    return f"Users now{sure}:\ncalls yes · contacts yes · meetings yes"
-
-
-def word(state: Incident) -> str:
+def word(state: Incident, reader: Reader) -> str:
     """Where the incident stands, in a word or three."""
     if state.closed:
         return RESULTS.get(state.closed, "CLOSED")
+    if state.phase == "lapsed" and state.request is not None:
+        return over(state, state.request, reader).word
     return "PERSON NEEDED" if human_task(state) and not state.stop else PHASES[state.phase]
 
 
@@ -206,6 +189,12 @@ def human_task(state: Incident) -> StepState | None:
         return None
     step = next((s for s in state.steps if not s.settled), None)
     return step if step is not None and is_task(step) else None
+
+
+def begins(request: Request | None, reader: Reader) -> str:
+    """When the run starts once it is approved, as a sentence."""
+    at = request.start_at if request else None
+    return f"It begins {reader.moment(at)}, not before." if at else "It starts at once."
 
 
 def task_words(step: StepState) -> tuple[str, str]:
@@ -256,7 +245,9 @@ def waiting_for(state: Incident, now: datetime, reader: Reader) -> str:
     if phase == "declined":
         return "nobody: declined. Ask again, or cancel"
     if phase == "lapsed":
-        return "somebody to ask again: nobody has decided"
+        return f"somebody to ask again: {over(state, request, reader).waiting}" if request else "somebody to ask"
+    if phase == "approved" and request is not None and request.start_at is not None and now < request.start_at:
+        return f"its hour, {reader.moment(request.start_at)} {reader.zone}"
     if phase == "approved":
         return "a hand to take it up"
     if task := human_task(state):
@@ -276,7 +267,7 @@ def waiting_for(state: Incident, now: datetime, reader: Reader) -> str:
 
 
 PHASES: Final = {
-    "looking": "LOOKING", "hard_stopped": "STOPPED: NO PLAN", "asking": "APPROVAL?", "lapsed": "NOBODY DECIDED",
+    "looking": "LOOKING", "hard_stopped": "STOPPED: NO PLAN", "asking": "APPROVAL?", "lapsed": "ASK AGAIN",
     "declined": "DECLINED", "approved": "APPROVED", "running": "RUNNING", "stopped": "STOPPED",
     "waiting_for_ruling": "DECIDE", "ended": "RUN ENDED", "closed": "CLOSED",
 }  # fmt: skip

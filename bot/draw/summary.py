@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from bot.draw import story, untrusted
 from bot.draw.post import AMBER, GREEN, Bold, Line, Post, actions, bar, button, header, lines, post
 from bot.draw.reader import Reader, span, thousands
+from bot.draw.users import GOOD, moved, users_now
 from incident.clocks import figures
+from incident.plans import literal_of
 from incident.state import Incident, Request
+
+RECOVERED: Final = ("recovered", "recovered_late")
+MOVED: Final = {
+    "yes": "{pool}'s users were moved.",
+    "said": "People said that {pool}'s users were moved; it was not read back.",
+    "unknown": "Whether {pool}'s users were moved is not known: look at its PoolState first.",
+    "no": "{pool}'s users were not moved.",
+}
+"""What became of the lost pool's users, where the run was not carried to its end."""
 
 
 def summary(state: Incident, reader: Reader) -> Post:
@@ -17,14 +29,8 @@ def summary(state: Incident, reader: Reader) -> Post:
         return _nothing_changed(state, reader)
     word, mark, colour = _verdict(state)
     d = state.declared
-    body: list[Line] = [Bold(f"RTO {story.rto(state, state.closed_at or state.at)}"), *_clocks(state, reader),
-                        *_loss(state, reader)]  # fmt: skip
-    after: list[Line] = [
-        Bold("Not carried by a pool failover:"),
-        *(f"• {untrusted.line(t, 160)}" for t in _not_carried(state)),
-        f"Keep {d.pool}'s Lync services off until failback.",
-        f"Until then {d.partner} has no backup.",
-    ]
+    body: list[Line] = [*_clocks(state, reader), *_loss(state, reader)]
+    after: list[Line] = [*_what_was_done(state), *_until_failback(state)]
     left = [untrusted.line(t, 160) for _, t, settled in state.follow_ups if not settled]
     # What stands above already is among the follow-ups behind the button, and not said twice.
     said_above = ("Not carried by the failover:", f"Until {d.pool} is failed back")
@@ -37,12 +43,14 @@ def summary(state: Incident, reader: Reader) -> Post:
     )
     proof = _proof(state)
     said = untrusted.line(state.closing, 200) if state.closing and state.closed in ("incomplete", "aborted") else ""
-    push = (
-        f"{word} {story.pool_at(state)} on {d.partner} {d.partner_site} in {_took(state)}, "
-        f"target {span(d.rto_s)}. {proof} "
-        f"{_count(len(left), 'follow-up')}. {said}"
-    )
-    head = f"{mark} {word} · {d.pool} users on {d.partner} {d.partner_site}"
+    if state.closed in RECOVERED:
+        head = f"{mark} {word} · {d.pool} users on {d.partner} {d.partner_site}"
+        took = f"{word} {story.pool_at(state)} on {d.partner} {d.partner_site} in {_took(state)}"
+    else:
+        head = f"{mark} {word} · {story.way(state)}"
+        took = f"{word}: {story.way(state)}, after {_took(state)}"
+        proof = f"{MOVED[moved(state)].format(pool=d.pool)} {proof}"
+    push = f"{took}, target {span(d.rto_s)}. {proof} {_count(len(left), 'follow-up')}. {said}"
     return post("summary", push, [header(head), lines(body), lines(after), *buttons], bar(colour, head))
 
 
@@ -67,13 +75,15 @@ def _clocks(state: Incident, reader: Reader) -> list[Line]:
     """The clocks of the incident; the parts of the way from T1 to T5 add up."""
     c = state.clocks
     end = c.t5 or state.closed_at
-    found: list[Line] = []
+    found: list[Line] = [_rto(state)]
     if c.t1 and end:
         found.append(f"(T1 {reader.clock(c.t1)} → {'T5' if c.t5 else 'closed'} {reader.clock(end)} {reader.zone})")
         found += [line] if (line := figures(state, end).line()) else []
-    if c.t0 and end:
+    if c.t0:
         proposed = ", proposed" if c.t0_proposed else ""
-        found.append(f"Outage {span((end - c.t0).total_seconds())} (from {reader.clock(c.t0)}{proposed})")
+        since = f"from {reader.clock(c.t0)}{proposed}"
+        ended = f"Outage {span((c.t5 - c.t0).total_seconds())} ({since})" if c.t5 else f"Outage {since}, no end proven"
+        found.append(ended)
     if c.t3 and c.pool_verified:
         found.append(f"Comparable with Microsoft: {span((c.pool_verified - c.t3).total_seconds())} (T3 → PoolState)")
     found.append(_proof(state))
@@ -85,7 +95,42 @@ def _clocks(state: Incident, reader: Reader) -> list[Line]:
     return found
 
 
+def _rto(state: Incident) -> Line:
+    """The figure, where service was proven; else that there is none."""
+    if state.clocks.t5 is not None:
+        return Bold(f"RTO {story.rto(state, state.closed_at or state.at)}")
+    return Bold(f"No RTO: service is not proven. Ended after {_took(state)} of {span(state.declared.rto_s)}.")
+
+
+def _what_was_done(state: Incident) -> list[Line]:
+    """For a run that people ended: which steps stand, which do not. Nothing is undone by itself."""
+    if state.closed in RECOVERED:
+        return []
+    found: list[Line] = [Bold(MOVED[moved(state)].format(pool=state.declared.pool))]
+    some = story.rows(state)
+    done = [f"{r.number} {r.title}" for r in some if all(s.status in GOOD for s in r.steps)]
+    left = [f"{r.number} {r.title}" for r in some if not all(s.status in GOOD for s in r.steps)]
+    found += [f"✅ {line}" for line in done] + [f"▫️ {line}: not done, or not read back" for line in left]
+    return found
+
+
+def _until_failback(state: Incident) -> list[Line]:
+    """What follows from users being on the other pool; where they may be there it is said with that doubt."""
+    d, there = state.declared, moved(state)
+    if there == "no":
+        return []
+    doubt = "" if there == "yes" else "If they were moved: "
+    return [
+        Bold("Not carried by a pool failover:"),
+        *(f"• {untrusted.line(t, 160)}" for t in _not_carried(state)),
+        f"{doubt}{'keep' if doubt else 'Keep'} {d.pool}'s Lync services off until failback.",
+        f"Until then {d.partner} has no backup.",
+    ]  # fmt: skip
+
+
 def _loss(state: Incident, reader: Reader) -> list[Line]:
+    if moved(state) == "no":
+        return []
     rpo = state.planned.rpo_s if state.planned else None
     if rpo is None:
         return ["Lost: what changed since the last good", "backup (time unknown)."]
@@ -121,10 +166,20 @@ def _hands(state: Incident, reader: Reader) -> list[Line]:
     voters = [v.person for r in state.requests if r.state in ("approved", "used") for v in r.votes]
     found: list[Line] = [
         f"Asked {reader.actor(state.declared.actor)} · approved {reader.names(dict.fromkeys(voters))}",
-        f"Record: {state.seq} entries · {state.id}",
+        _checked(state),
+        state.id,
         f"Head {state.head[:16]}…{state.head[-4:]}",
+        f"Report: in the board's thread, and by lync-dr audit export {state.id}",
     ]
     return found
+
+
+def _checked(state: Incident) -> str:
+    """Chain and signatures were checked as the record was read; here each call is held against the plan's own."""
+    calls = [(s, a) for s in state.steps for a in s.attempts]
+    other = sum(1 for s, a in calls if (a.host, a.literal) != (s.host, literal_of(s.plan.get("act"))))
+    said = f"{other} of {len(calls)} calls NOT as planned" if other else "plan = run"
+    return f"Record checked: {state.seq} entries, {said}"
 
 
 def _nothing_changed(state: Incident, reader: Reader) -> Post:
@@ -139,21 +194,47 @@ def _nothing_changed(state: Incident, reader: Reader) -> Post:
 
 
 def stakeholder_text(state: Incident, reader: Reader) -> str:
-    """A paragraph for people who do not know what a pool is; only what is known."""
-    d, end = state.declared, state.clocks.t5
-    if end is None:
+    """A paragraph for people who do not know what a pool is; only what is known, by how the incident stands."""
+    d, c = state.declared, state.clocks
+    began = f"since {reader.minute(c.t0 or c.t1)} {reader.zone}"
+    if state.closed and c.t3 is None:
         return (
-            f"Telephony for {d.site} users is impaired since {reader.minute(state.clocks.t0 or state.clocks.t1)} "
-            f"{reader.zone}. Calls work in a reduced way. It is not yet proven that the {d.partner_site} data centre "
-            f"serves everything; the next update says so."
+            f"The disaster declared for {d.site} telephony at {reader.minute(c.t1)} {reader.zone} was called off at "
+            f"{reader.minute(state.closed_at)}. Nothing was changed."
         )
+    if state.run_ended == "aborted" or state.closed in ("aborted", "incomplete"):
+        tried = f"The switch to the {d.partner_site} data centre was ended before it was complete."
+        seen = f" A sign-in there worked at {reader.minute(c.t5)}." if c.t5 else ""
+        return f"Telephony for {d.site} users is impaired {began}. {tried}{seen} The next update says what is done now."
+    if c.t5 is None:
+        works = " Calls are expected to work in a reduced way." if users_now(state) and not _doubtful(state) else ""
+        return (
+            f"Telephony for {d.site} users is impaired {began}.{works} It is not yet proven that the "
+            f"{d.partner_site} data centre serves everything; the next update says so."
+        )
+    return _restored(state, c.t5, reader)
+
+
+def _doubtful(state: Incident) -> bool:
+    """The lost pool may still serve its users, so nobody can say what they have."""
+    return state.planned is not None and state.planned.level == "red" and state.clocks.t3 is None
+
+
+def _restored(state: Incident, at: datetime, reader: Reader) -> str:
+    """Service was proven at `at`: by what, and what that does not cover."""
+    d = state.declared
     began = state.clocks.t0 or state.clocks.t1
-    minutes = max(1, round((end - began).total_seconds() / 60)) if began else 0
+    minutes = max(1, round((at - began).total_seconds() / 60)) if began else 0
     since = "the outage began" if state.clocks.t0 else "it was declared"
+    page = next((s for s in state.steps if s.id == "proof.meeting"), None)
+    how = "by a test user's sign-in" if state.proven else "by a person who signed in"
+    how += " and by the meeting page" if page is not None and page.status in GOOD else ""
+    names = [s for s in state.steps if s.id.startswith("dns.")]
+    links = "" if all(s.status in GOOD for s in names) else " Meeting links do not work everywhere yet."
     return (
-        f"Telephony for {d.site} users was restored at {reader.minute(end)} {reader.zone} from the {d.partner_site} "
-        f"data centre, {minutes} minutes after {since}. Calls, chat and meetings work. "
-        f"Call queues (Response Groups) do not work yet. "
+        f"Telephony for {d.site} users was restored at {reader.minute(at)} {reader.zone} from the {d.partner_site} "
+        f"data centre, {minutes} minutes after {since}. This was proven {how}; calls, chat and meetings are expected "
+        f"to work.{links} Call queues (Response Groups) do not work yet. "
         f"Changes made to contacts or meetings shortly before the outage may be lost."
     )
 
