@@ -114,7 +114,7 @@ def test_d3_the_window_runs_from_the_approval_and_the_clock_from_the_declaration
     assert "Nothing was run" in said
     assert "Ask again" in said
     assert [r.why for r in stage.refusals(card.incident, head)] == ["APR053E"]
-    card.over("EXPIRED")
+    card.over("APPROVED by", "not begun by")
     card.nothing_ran()
 
 
