@@ -37,9 +37,8 @@ def judge(state: Incident, policy: Policy | None, request: Request) -> tuple[Fin
     """What is wrong with this request's approval by `policy`; empty where it holds."""
     found = [*_asker(state, policy, request), *_red(state, policy, request)]
     good: set[str] = set()
-    steps: dict[str, int] = {}
     for vote in request.votes:
-        wrong = _vote(state, policy, request, vote, steps)
+        wrong = _vote(state, policy, request, vote)
         if wrong:
             found.extend(wrong)
         else:
@@ -88,7 +87,7 @@ def _red(state: Incident, policy: Policy | None, request: Request) -> list[Findi
     return _holds(policy, request.still_by, "declare", request.still_seq)
 
 
-def _vote(state: Incident, policy: Policy | None, request: Request, vote: Vote, steps: dict[str, int]) -> list[Finding]:
+def _vote(state: Incident, policy: Policy | None, request: Request, vote: Vote) -> list[Finding]:
     """One vote from its own record: person, role, distinctness, question, plan, card, time, friction."""
 
     def wrong(key: str, text: str) -> list[Finding]:
@@ -105,10 +104,9 @@ def _vote(state: Incident, policy: Policy | None, request: Request, vote: Vote, 
         return wrong("expired", "the vote was not given while the question was open.")
     if vote.card is None and vote.actor.via != "cli":
         return wrong("card", "the vote names no card.")
-    if vote.card is not None and vote.card not in request.cards:
-        places = {(c.team, c.channel, c.ts) for c in request.cards}
-        if (vote.card.team, vote.card.channel, vote.card.ts) not in places:
-            return wrong("card", "the vote was given on no card of this question.")
+    places = {(c.team, c.channel, c.ts) for c in request.cards}
+    if vote.card is not None and (vote.card.team, vote.card.channel, vote.card.ts) not in places:
+        return wrong("card", "the vote was given on no card of this question.")
     account = vote.actor.account
     limit, words = (LOOK_KEPT, "24 hours") if vote.actor.via == "cli" else (FRESH, "60 s")
     if account is not None and account.looked_at is not None and vote.at - account.looked_at > limit + WRITING:
@@ -120,12 +118,10 @@ def _vote(state: Incident, policy: Policy | None, request: Request, vote: Vote, 
         and (account is None or account.in_group is not True)
     ):
         return wrong("group", "the account was not in the group that may approve.")
-    return _friction(state, policy, request, vote, steps)
+    return _friction(state, policy, request, vote)
 
 
-def _friction(
-    state: Incident, policy: Policy | None, request: Request, vote: Vote, steps: dict[str, int]
-) -> list[Finding]:
+def _friction(state: Incident, policy: Policy | None, request: Request, vote: Vote) -> list[Finding]:
     if request.level == "red":
         if (vote.typed or "").strip().casefold() != state.declared.pool.casefold():
             return [Finding("typed", f"Record {vote.seq}: under red the pool's name was not typed.", vote.seq)]
@@ -143,19 +139,19 @@ def _friction(
         for v in r.votes
         if v.person == vote.person and v.seq < vote.seq and v.actor.code_step is not None
     ]
-    if any(step <= before for before in earlier) or step <= steps.get(vote.person, -1):
+    if any(step <= before for before in earlier):
         return [Finding("code_replayed", f"Record {vote.seq}: the one-time code was used before.", vote.seq)]
-    steps[vote.person] = step
     return []
 
 
 def _count(policy: Policy | None, request: Request, good: set[str]) -> list[Finding]:
     person = policy.person(request.asker) if policy is not None else None
     counts = request.asker_counts if policy is None else person is not None and person.may("approve")
-    needed = max(policy.quorum if policy is not None else 2, request.quorum) - (1 if counts else 0)
-    if len(good) >= max(needed, 1):
+    quorum_now = policy.quorum if policy is not None else 2
+    needed = max(max(quorum_now, request.quorum) - (1 if counts else 0), 1)
+    if len(good) >= needed:
         return []
-    return [Finding("quorum", f"{len(good)} of {max(needed, 1)} approvals beside the asker hold.", request.seq)]
+    return [Finding("quorum", f"{len(good)} of {needed} approvals beside the asker hold.", request.seq)]
 
 
 def _times(state: Incident, policy: Policy | None, request: Request) -> list[Finding]:

@@ -142,6 +142,7 @@ def test_the_quorum_is_the_stricter_of_the_question_and_the_policy_of_the_moment
     assert not first.completes, "the asker may approve no more, and so counts no more"
     (second,) = play.done(play.approve("UCHEN"))
     assert second.completes
+    assert play.s.request.still_needed == 0
     play = Play(rules=without_rita).asked()
     play.rules = RULES
     (first,) = play.done(play.approve("UBO"))
@@ -314,7 +315,9 @@ def test_only_a_step_that_waits_for_people_is_ruled_about():
     play.done(c.FailStep(1, "dns.meet.dns2", "not so", "old", "not_begun", degraded=True))
     assert play.refused(play.rule("UBO", "retry", "dns.meet.dns2")).code == "REF065E", "it was left as it is"
     play = Play().started().failed("cms", "red", "not_begun")
+    assert play.s.phase == "waiting_for_ruling"
     play.done(play.rule("UBO", "abort"))
+    assert play.s.phase == "running", "until the hands have written the end"
     assert play.refused(play.rule("UCHEN", "retry")).code == "REF065E", "the run was given up"
 
 
