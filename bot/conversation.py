@@ -432,7 +432,7 @@ class Conversation:
             self._open(trigger, dialogs.note("Stakeholder text", [text]))
             return True
         if action == "lync.follow_ups":
-            self._open(trigger, dialogs.follow_ups(self.desk.state(value), meta))
+            self._open(trigger, dialogs.follow_ups(self.desk.state(value), meta, self.reader))
             return True
         if len(parts) < 5 or parts[0] != "v1":
             return False

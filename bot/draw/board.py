@@ -25,7 +25,7 @@ def board(state: Incident, now: datetime, reader: Reader, notices: tuple[str, ..
             [Bold(f"⚠️ {n}") for n in notices],
         ),
     ]
-    if rows := _rows(state, now):
+    if rows := _rows(state, now, reader):
         blocks.append(lines(rows))
     blocks.append(lines(_foot(state, now, reader)))
     if re.fullmatch(r"[CG][A-Z0-9]+", elsewhere):
@@ -52,7 +52,7 @@ def _clock_lines(state: Incident, now: datetime, reader: Reader) -> list[Line]:
     return found
 
 
-def _rows(state: Incident, now: datetime) -> list[Line]:
+def _rows(state: Incident, now: datetime, reader: Reader) -> list[Line]:
     """One line per row of the plan; what runs now says how long it usually takes and its last line."""
     found: list[Line] = []
     for row in story.rows(state):
@@ -67,7 +67,7 @@ def _rows(state: Incident, now: datetime) -> list[Line]:
             parts = [f"usual {story.usual_words(*usual)}"] if usual else []
             if live.status == "verifying":
                 parts.append("reading back")
-            elif live.last_line:
+            elif live.last_line and not reader.masked:
                 parts.append(f"“{untrusted.line(live.last_line, 60)}”")
             found += [f"     {' · '.join(parts)}"] if parts else []
             found += [f"     ⚠️ {untrusted.line(live.slow, 120)}"] if live.slow else []
@@ -84,7 +84,10 @@ def _foot(state: Incident, now: datetime, reader: Reader) -> list[Line]:
         found.append(f"Do not power on {state.declared.pool}.")
     if state.stop:
         found.append(Bold(f"STOPPED by {reader.actor(state.stop.by)} {reader.clock(state.stop.at)}"))
-    left = [*(story.debts(state) if state.clocks.t2 else ()), *(t for _, t, settled in state.follow_ups if not settled)]
+    left = [
+        *(story.debts(state) if state.clocks.t2 else ()),
+        *(reader.follow_up(k, t, 100) for k, t, settled in state.follow_ups if not settled),
+    ]
     found += [f"☐ {untrusted.line(t, 100)}" for t in left[:5]]
     found += [f"☐ and {len(left) - 5} more" for _ in left[5:6]]
     approved = [v.person for r in state.requests if r.state in ("approved", "used") for v in r.votes]

@@ -106,9 +106,9 @@ def outage(state: Incident, meta: str, reader: Reader) -> Json:
     return modal("Outage began", "lync.outage", blocks, meta, "Set")
 
 
-def follow_ups(state: Incident, meta: str) -> Json:
+def follow_ups(state: Incident, meta: str, reader: Reader) -> Json:
     """What is still open, and a way to say that one of it is done."""
-    left = [(key, untrusted.line(text, 200)) for key, text, done in state.follow_ups if not done]
+    left = [(key, reader.follow_up(key, text, 200)) for key, text, done in state.follow_ups if not done]
     if not left:
         return note("Follow-ups", ["None is open."])
     options = [

@@ -34,7 +34,7 @@ def line(event: ev.Event, state: Incident, reader: Reader) -> str:
         case ev.FollowUp() if event.text.startswith("Not carried by the failover:"):
             return ""  # The summary lists these.
         case ev.FollowUp():
-            return f"Follow-up: {untrusted.line(event.text, 200)}"
+            return f"Follow-up: {reader.follow_up(event.key, event.text, 200)}"
         case ev.FollowUpSettled():
             return f"{who} settled a follow-up {quoted(event.text)}"
         case ev.Surveyed() if state.surveys == 1:

@@ -16,6 +16,10 @@ from incident.policy import Person, Policy
 
 _FQDN: Final = re.compile(r"(?<![\w.-])([A-Za-z0-9][A-Za-z0-9-]{0,62})(?:\.[A-Za-z0-9-]{1,63})+\.?(?![\w-])")
 _ADDRESS: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")
+_ACCOUNT: Final = re.compile(
+    r"(?<![\w.\\-])(?:(?:sip:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+|[A-Za-z][\w-]{0,14}\\[\w$][\w.$-]*)", re.ASCII
+)
+"""A sign-in address, or DOMAIN\\name. A host name before a backslash is no domain: that is an SQL instance."""
 _HIDDEN: Final = "Kept out of Slack by policy (masked). It is in the record."
 
 
@@ -88,10 +92,19 @@ class Reader:
         return self.policy.channel_detail == "masked"
 
     def mask(self, text: str) -> str:
-        """Host names cut to their first label and addresses hidden, where the policy says so."""
+        """Host names cut to their first label, addresses and accounts hidden, where the policy says so."""
         if not self.masked:
             return text
-        return _FQDN.sub(r"\1", _ADDRESS.sub("(address)", text))
+        return _FQDN.sub(r"\1", _ADDRESS.sub("(address)", _ACCOUNT.sub("(account)", text)))
+
+    def printed(self, text: str, most: int) -> str:
+        """What a server printed, as one line; where output stays in the house only that it stands in the record."""
+        return "(its text is in the record)" if self.masked and text else untrusted.line(text, most)
+
+    def follow_up(self, key: str, text: str, most: int) -> str:
+        """A follow-up; one about red text quotes it, and not where output stays in the house."""
+        said = text.partition(": ")[0] if self.masked and key.startswith("red-") else text
+        return untrusted.line(said, most)
 
     def finish(self, post: Post) -> Post:
         """The last thing done to every post: the practice banner, the mask, and Slack's limits."""

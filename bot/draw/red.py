@@ -61,7 +61,7 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader,
     host = story.host(step.host)
     refused = out is not None and out.result == "refused"
     word = "REFUSED" if refused else "RED TEXT"
-    first = untrusted.line(red[0] if red else "", 160)
+    first = reader.printed(red[0] if red else "", 160)
     below: list[Line] = [] if refused else [*_meaning(out)[:1]]
     below.append("Nothing was run by this call." if refused else read_back(now or step, attempt))
     below += users_now(state)
@@ -106,7 +106,7 @@ def failed(state: Incident, step: StepState, reader: Reader) -> Post:
     open_question = state.waiting_step is not None and state.waiting_step.id == step.id and not state.closed
     if open_question:
         blocks += actions(f"rule.{step.id}", *_rulings(state, step))
-    first = untrusted.line(red[0], 160) if red else untrusted.line(fail.text if fail else "", 160)
+    first = reader.printed(red[0], 160) if red else untrusted.line(fail.text if fail else "", 160)
     moved = untrusted.line(fail.state, 160) if fail and fail.state else _BEGUN[fail.begun if fail else "cannot_tell"]
     lead = "DECIDE: " if open_question else ""
     said = "is UNKNOWN" if unknown else "FAILED"

@@ -31,7 +31,7 @@ def summary(state: Incident, reader: Reader) -> Post:
     d = state.declared
     body: list[Line] = [*_clocks(state, reader), *_loss(state, reader)]
     after: list[Line] = [*_what_was_done(state), *_until_failback(state)]
-    left = [untrusted.line(t, 160) for _, t, settled in state.follow_ups if not settled]
+    left = [reader.follow_up(k, t, 160) for k, t, settled in state.follow_ups if not settled]
     # What stands above already is among the follow-ups behind the button, and not said twice.
     said_above = ("Not carried by the failover:", f"Until {d.pool} is failed back")
     after += [f"☐ {t}" for t in (*story.debts(state), *left) if not t.startswith(said_above)]

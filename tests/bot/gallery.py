@@ -120,7 +120,7 @@ def views(reader: Reader) -> Iterator[tuple[str, Json]]:
         yield f"approve {level}", dialogs.approve(state, replace(request, level=level), "{}", reader)  # type: ignore[arg-type]
     yield "confirm", dialogs.confirm_approve(state, request, "{}", reader)
     yield "decline", dialogs.decline(state, "{}")
-    yield "follow-ups", dialogs.follow_ups(dict(told())["done with red text"].state, "{}")
+    yield "follow-ups", dialogs.follow_ups(dict(told())["done with red text"].state, "{}", reader)
     yield "outage", dialogs.outage(state, "{}", reader)
     yield "commands", dialogs.commands(state, reader)
     yield "stakeholders", dialogs.note("Stakeholder text", [summary.stakeholder_text(state, reader)])

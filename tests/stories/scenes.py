@@ -275,7 +275,7 @@ def views() -> dict[str, Json]:
         "dialog-decline": dialogs.decline(state, "{}"),
         "dialog-outage": dialogs.outage(state, "{}", READER),
         "dialog-commands": dialogs.commands(state, READER),
-        "dialog-follow-ups": dialogs.follow_ups(_recovered(), "{}"),
+        "dialog-follow-ups": dialogs.follow_ups(_recovered(), "{}", READER),
         "dialog-stakeholders": dialogs.note("Stakeholder text", [summary.stakeholder_text(_recovered(), READER)]),
     }
     verdicts: tuple[ev.Verdict, ...] = ("retry", "done", "skip", "abort")
