@@ -164,6 +164,8 @@ def review(incident: str, text: str, who: str, otp: str | None, writer: str) -> 
     person = root.desk.rules.policy.person(who)
     if actor.code_step is None:
         raise click.ClickException("That is not your one-time code. Nothing happened.")
+    if actor.code_step <= root.desk.spent().get(who, 0):
+        raise click.ClickException("This one-time code was used before. Nothing happened. Wait for the next one.")
     if person is None or not person.may("audit"):
         raise click.ClickException(f"{actor.name} does not hold the role audit. Nothing happened.")
     root.journal.head(incident)

@@ -12,8 +12,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import takewhile
 from string import ascii_lowercase
 from typing import Final
 
@@ -57,6 +59,8 @@ TRIES: Final = 200
 """Races lost before giving up; each loss means that somebody else's append went through."""
 HOLDING_BACK: Final = (Stop, Decline, Cancel, AddNote, Tick)
 """Commands that can start nothing."""
+CODE_LIVES: Final = timedelta(minutes=10)
+"""Far longer than a one-time code can be used (RFC 6238 steps of 30 s, one early or late) with clocks that are off."""
 LETTERS: Final = (*ascii_lowercase, *(a + b for a in ascii_lowercase for b in ascii_lowercase))
 
 
@@ -141,14 +145,47 @@ class Desk:
         return self._rules() if callable(self._rules) else self._rules
 
     def _rules_for(self, command: Command) -> Rules:
-        """The rules now. What only holds a run back is also decided by the last good policy: a typing error in the
-        file must not take anybody's stop away."""
+        """The rules now, with the codes that are spent elsewhere. What only holds a run back is also decided by the
+        last good policy: a typing error in the file must not take anybody's stop away."""
         try:
-            return self.rules
+            rules = self.rules
         except NoRules as unusable:
             if unusable.last is None or not isinstance(command, HOLDING_BACK):
                 raise
-            return unusable.last
+            rules = unusable.last
+        if not _carries_code(command):
+            return rules
+        try:
+            return rules.model_copy(update={"spent": self.spent()})
+        except JournalError:
+            if not isinstance(command, HOLDING_BACK):
+                raise
+            return rules
+
+    def spent(self) -> Mapping[str, int]:
+        """Person -> the step of the last one-time code that proved them lately, anywhere in this installation.
+
+        Looked at are the register (reviews), every open incident, and those closed since a code could have been given.
+        An incident that cannot be believed is passed over: it must not take the others' voice away.
+        """
+        since = self.clock() - CODE_LIVES
+        found: dict[str, int] = {}
+        lately = self._since(REGISTER, since)
+        closed = {str(r.body["incident"]) for r in lately if r.kind == "incident_closed"}
+        names = {line.incident for line in self.journal.incidents() if line.open} | closed
+        records = list(lately)
+        for name in sorted(names):
+            with suppress(BadJournal, JournalDiffers, JournalShorter, NoSuchIncident):
+                records += self._since(name, since)
+        for record in records:
+            actor, step = record.actor or {}, (record.actor or {}).get("code_step")
+            if step is not None and actor.get("person") and record.kind != "refused":
+                found[actor["person"]] = max(found.get(actor["person"], 0), int(step))
+        return found
+
+    def _since(self, name: str, since: datetime) -> list[Record]:
+        """The records of one journal that are not older, the newest first."""
+        return list(takewhile(lambda record: record.when >= since, reversed(self.journal.read(name))))
 
     # --- reading -------------------------------------------------------------------------------------------
 
@@ -300,7 +337,7 @@ class Desk:
         return (StopOrdered(actor=command.actor, why=why),)
 
     def _open(self, command: Declare, pair: str, over: Over | None) -> Answer | None:
-        decided = decide(None, command, self.rules, self.clock())
+        decided = decide(None, command, self._rules_for(command), self.clock())
         if isinstance(decided, Refusal):
             return self._outside(decided, "")
         day = self.clock().strftime("%Y%m%d")
@@ -386,6 +423,12 @@ class Desk:
 def pair_of(pool: str, partner: str) -> str:
     """The pair's name: both short names in order, so that either pool of it claims the same."""
     return "+".join(sorted((pool, partner)))
+
+
+def _carries_code(command: Command) -> bool:
+    """Whether somebody proved themselves by a one-time code with this command."""
+    actor, code = getattr(command, "actor", None), getattr(command, "code", None)
+    return getattr(actor, "code_step", None) is not None or getattr(code, "step", None) is not None
 
 
 def _power_of_ten(count: int) -> bool:

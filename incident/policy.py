@@ -7,6 +7,7 @@ ids; the same person under two ids is one person. Empty lists mean nobody.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
@@ -195,3 +196,5 @@ class Rules(Frozen):
     practice: bool = False
     """True where the endpoints say that this is a rehearsal; printed as a banner."""
     version: str = "0"
+    spent: Mapping[str, int] = {}
+    """Person -> the step of the last one-time code that proved them just now, in whichever incident or for a review."""

@@ -251,8 +251,7 @@ def _code(case: Case, request: Request, command: Approve, who: Person) -> Refusa
         return refuse("code_missing", "Your one-time code is needed. Nothing was run.")
     if command.code.step is None:
         return wrong_code(case, command.actor, who, "approve", request.number, command.card)
-    last = case.incident.code_steps.get(who.id)
-    if last is not None and command.code.step <= last:
+    if command.code.step <= case.spent(who.id):
         return refuse("code_replayed", "This one-time code was used before. Wait for the next one. Nothing was run.")
     return None
 

@@ -35,6 +35,11 @@ class Case:
         """The short name of the pool this is about."""
         return self.state.declared.pool if self.state else ""
 
+    def spent(self, person: str) -> int:
+        """The step of the last one-time code that proved this person, in this incident or elsewhere; 0 for none."""
+        here = self.state.code_steps.get(person, 0) if self.state else 0
+        return max(here, self.rules.spent.get(person, 0))
+
     def time(self, moment: datetime | None) -> str:
         """A time of day as the policy's zone has it."""
         return clock_time(moment, self.rules.policy.zone) if moment else "an unknown time"

@@ -108,16 +108,14 @@ def unproven(case: Case, actor: Actor, person: Person, what: str, request: int |
 
     Asked also where no role is needed: nobody may stop a run, or write a note, in another person's name.
     """
-    if case.state is None:
-        if actor.code_step is not None:
-            return None
+    if case.state is not None and person.id in case.state.locked:
+        return locked(case, actor, what, request)
+    if actor.code_step is None and case.state is not None:
+        return wrong_code(case, actor, person, what, request)
+    if actor.code_step is None:
         text = "The one-time code is missing or wrong. Nothing happened."
         return no(case, "unproven", what, text, actor, request=request)
-    if person.id in case.state.locked:
-        return locked(case, actor, what, request)
-    if actor.code_step is None:
-        return wrong_code(case, actor, person, what, request)
-    if _spent(case, person, actor.code_step):
+    if actor.code_step <= case.spent(person.id):
         text = "This one-time code was used before. Nothing happened. Wait for the next one."
         return no(case, "code_replayed", what, text, actor, request=request)
     return None
@@ -142,8 +140,3 @@ def wrong_code(
     text = f"Wrong code, {wrong} of {limit}. You may no longer approve in this incident; the channel is told."
     lock = (LockedOut(actor=actor, person=person.id),)
     return no(case, "code_wrong", what, text, actor, request=request, card=card, events=lock)
-
-
-def _spent(case: Case, person: Person, step: int | None) -> bool:
-    last = case.state.code_steps.get(person.id) if case.state else None
-    return step is not None and last is not None and step <= last

@@ -11,6 +11,7 @@ from incident import commands as c
 from incident.events import Refused
 from incident.journal import REGISTER, Fenced
 from incident.plans import literal_of
+from incident.register import Register
 
 from .house import House, approve
 from .play import DECLARE, DIGEST, DIGESTS, RULES, T1, person, planned, who
@@ -107,3 +108,26 @@ def test_the_wrong_pool_first_then_the_right_one_keeps_the_clock_and_ends_the_ot
     assert [i.id for i in house.bot.open_incidents()] == [second.incident]
     kinds = [r.kind for r in house.bot.records(REGISTER)]
     assert kinds == ["incident_opened", "incident_opened", "incident_closed"]
+
+
+def test_a_one_time_code_counts_once_in_the_whole_installation():
+    """Whoever saw it being typed for one thing can do no other thing with it, in any incident."""
+    house = House()
+    key = house.asked()
+    rita = who("rita", via="cli", step=500)
+    other_pair = replace(DECLARE, actor=rita, pool="fe3", pool_fqdn="fe3.x", partner="fe4", partner_fqdn="fe4.x")
+    other = house.other_bot.declare(other_pair)
+    assert other.opened
+    assert house.bot.do(key, c.AddNote(rita, "seen over a shoulder")).refusal.code == "REF032E"
+    third = house.bot.declare(replace(other_pair, pool="fe5", partner="fe6"))
+    assert (third.refusal.code, third.opened) == ("REF032E", False)
+    # In the incident that was closed meanwhile, and for a review.
+    assert house.other_bot.do(other.incident, c.Cancel(who("rita", via="cli", step=501))).ok
+    assert house.bot.do(key, c.AddNote(who("rita", via="cli", step=501), "again")).refusal.code == "REF032E"
+    Register(house.bot.journal).reviewed(who("dana", via="cli", step=600), other.incident)
+    late = replace(approve("UDANA"), actor=who("dana", via="cli", step=600), card=None)
+    assert house.other_bot.do(key, late).refusal.code == "APR032E"
+    assert house.bot.spent() == {"rita": 501, "dana": 600}
+    # A wrong guess spends nothing, another person's step neither, and the next code counts.
+    assert house.bot.do(key, c.AddNote(who("rita", via="cli", step=502), "in time")).ok
+    assert house.other_bot.do(key, replace(late, actor=who("dana", via="cli", step=601))).ok
