@@ -31,7 +31,8 @@ from slack_sdk.socket_mode import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 
-from bot.conversation import Conversation, say
+from bot.conversation import Conversation, first_field, say
+from bot.draw import dialogs
 from bot.draw.reader import Reader
 from bot.identity import Ask
 from bot.notes import Notes
@@ -79,7 +80,8 @@ class Doors:
     def stop(self) -> None:
         """Finish what is in hand."""
         self._dispatch.shutdown(wait=True)
-        self._work.shutdown(wait=True, cancel_futures=True)
+        # What was acknowledged is also carried out and answered: whoever pressed waits for it.
+        self._work.shutdown(wait=True)
 
     # --- listeners ----------------------------------------------------------------------------------------
 
@@ -100,13 +102,24 @@ class Doors:
         try:
             errors = self._conversation.submission(body, lambda url, user: respond(self._reader, self._ask, url, user))
         except Exception:
+            # The dialog must not close as if all were well.
             log.exception("A dialog could not be carried out")
-            ack()
+            self._not_certain(ack, body)
             return
         if errors:
             ack(response_action="errors", errors=dict(errors))
         else:
             ack()
+
+    def _not_certain(self, ack: Any, body: dict[str, Any]) -> None:
+        """A dialog that failed stays open and says so, and so does a direct message."""
+        text = "Nothing is certain: something failed on our side. Look at the card before you try again."
+        view, user = body.get("view") or {}, str((body.get("user") or {}).get("id") or "")
+        if field := first_field(view):
+            ack(response_action="errors", errors={field: text})
+        else:
+            ack(response_action="update", view=dialogs.note("Nothing is certain", [text]))
+        self._work.submit(respond(self._reader, self._ask, "", user), say(text))
 
     def _later(self, work: Callable[[], None], reply: Callable[[Any], None]) -> None:
         def run() -> None:

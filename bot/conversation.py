@@ -20,8 +20,9 @@ from bot.draw import board, card, declare, dialogs, story, summary, untrusted
 from bot.draw.post import Json, Post, actions, lines, post, preformatted
 from bot.draw.reader import Reader
 from bot.draw.red import LABELS
-from bot.identity import Accounts, Ask, NotAllowed, who
+from bot.identity import Accounts, Ask, NotAllowed, ids_of, who
 from bot.narrator import Narrator
+from bot.web import SHARED_OUTSIDE
 from bot.words import NotBuilt, NotUnderstood, Said
 from incident import commands as do
 from incident.codes import reason_code
@@ -29,7 +30,7 @@ from incident.commands import Code, Command
 from incident.desk import Answer, Desk, TooBusy
 from incident.doorbell import Doorbell
 from incident.events import Account, Actor, CardRef, Verdict
-from incident.journal import JournalError, NoSuchIncident
+from incident.journal import JournalError, NoSuchIncident, Unconfirmed
 from incident.one_time import NoSeed, Seeds
 from incident.state import Incident, Request
 from playbooks.estate import Estate
@@ -44,6 +45,11 @@ CLOCK_LIMIT_S: Final = 30.0
 CODE_MISSING: Final = reason_code("code_missing", "approve")
 _AT_THE_FIELD: Final = ("031", "032", "052")
 """Refusals that are shown at the field, so that it can be typed again: code wrong, code replayed, name wrong."""
+INSIDE: Final = ("lync.commands", "lync.follow_ups", "lync.stakeholders")
+"""Buttons that only show something: to persons of the policy alone, wherever the message travelled."""
+RINGING: Final = (do.GoOn, do.Confirm)
+"""Beside votes and rulings, the words after which a hand has something to do. Nothing else may wake one: a late start
+first asks Slack again, which the reconciler does."""
 HELP: Final = (
     "/lync declare-disaster <pool> [since hh:mm] [reason]",
     "/lync status [pool]",
@@ -83,6 +89,8 @@ class Conversation:
     clock: Callable[[], datetime]
     clock_off: Callable[[], float] = lambda: 0.0
     """The store's clock minus this host's, in seconds."""
+    me: str = "lync-recovery"
+    """What the bot is called in this workspace."""
 
     # --- slash commands -----------------------------------------------------------------------------------
 
@@ -144,7 +152,7 @@ class Conversation:
         if channel == self.reader.policy.home_channel or not channel.startswith(("C", "G")):
             return ""
         _, why = self.narrator.can_post(channel)
-        if why == "shared outside the company":
+        if why == SHARED_OUTSIDE:
             return (
                 "This channel is shared with another company, so nothing is done from here. Nothing happened. Use an "
                 "internal channel, or a direct message to me."
@@ -217,7 +225,7 @@ class Conversation:
         can, _ = self.narrator.can_post(channel)
         if can is not False:
             return ""
-        invite = " To bring me here: /invite @lync" if channel.startswith(("C", "G")) else ""
+        invite = f" To bring me here: /invite @{self.me}" if channel.startswith(("C", "G")) else ""
         return f" I cannot post here; the board is in the home channel: {self._link(state)}.{invite}"
 
     def _link(self, state: Incident) -> str:
@@ -260,7 +268,7 @@ class Conversation:
         answer = self.desk.do(incident, command)
         if answer.refusal is not None:
             return self._refused(answer, answer.state)
-        if answer.state is not None:
+        if answer.state is not None and isinstance(command, RINGING):
             self._ring(answer.state)
         return say(done)
 
@@ -408,14 +416,17 @@ class Conversation:
         ts = str((payload.get("message") or {}).get("ts") or container.get("message_ts") or "")
         url, trigger = str(payload.get("response_url") or ""), str(payload.get("trigger_id") or "")
         try:
+            if action in INSIDE and self.reader.policy.by_slack(*ids_of(payload, self.reader.policy)) is None:
+                reply(say("You are not in the policy of this installation, so there is nothing to show."))
+                return
             if self._dialog(action, value, channel, ts, url, trigger):
                 return
             found = who(payload, self.reader.policy, self.accounts.look)
             reply(self._press(Click(action, value, channel, ts, trigger, url, found.actor)))
         except NoSuchIncident as none:
-            # The desk finds none either, and writes that down.
+            # The desk finds none either, and writes that down, as what was tried.
             actor = who(payload, self.reader.policy, self.accounts.look).actor
-            self.desk.do(none.incident, do.Approve(actor, 0, "", "", None))
+            self.desk.do(none.incident, _tried(action, actor))
             reply(say("This button belongs to an incident that is not in this journal. Nothing was run."))
         except (JournalError, TooBusy) as bad:
             reply(say(f"{bad} Nothing happened. Tap again, or use lync-dr on the host."))
@@ -602,7 +613,11 @@ class Conversation:
         try:
             said = self._submitted(callback, click, given, str(meta.get("short") or ""))
         except (JournalError, TooBusy) as bad:
-            said = say(f"{bad} Nothing happened. Try again.")
+            certain = "Look at the card before you try again." if isinstance(bad, Unconfirmed) else "Nothing happened."
+            said = say(f"{bad} {certain}")
+            if field := first_field(view):
+                reply(said)
+                return {field: untrusted.line(f"{certain} {bad}", 150)}
         if isinstance(said, dict):
             return said
         reply(said)
@@ -649,6 +664,11 @@ class Conversation:
         return self._voted(answer)
 
 
+def first_field(view: Mapping[str, Any]) -> str:
+    """The first field of a dialog, where an error can be shown; empty for a dialog without fields."""
+    return next((str(b.get("block_id", "")) for b in view.get("blocks", ()) if b.get("type") == "input"), "")
+
+
 def _typed_or_chosen(field: Mapping[str, Any]) -> str:
     """What one field of a dialog holds: typed text, or the value of the chosen option."""
     return str(field.get("value") or (field.get("selected_option") or {}).get("value") or "")
@@ -676,6 +696,26 @@ def _approval(value: str) -> tuple[str, int, str, str]:
     """(incident, request, nonce, digest) of an approval button; what does not fit is refused by the desk."""
     _, incident, number, nonce, digest = (value.split("|") + [""] * 5)[:5]
     return incident, int(number) if number.isdigit() else 0, nonce, digest
+
+
+def _tried(action: str, actor: Actor) -> Command:
+    """The command behind a button whose incident is not in this journal, for the record of the refusal."""
+    if action.startswith("lync.rule."):
+        return do.Rule(actor, "", 0, _verdict(action.removeprefix("lync.rule.")), "", None)
+    known: dict[str, Command] = {
+        "lync.approve": do.Approve(actor, 0, "", "", None),
+        "lync.decline": do.Decline(actor, 0, "", None, ""),
+        "lync.still_disaster": do.SayStillDisaster(actor, 0, "", None),
+        "lync.ask_again": do.AskApproval(actor, "", again=True),
+        "lync.stop": do.Stop(actor, ""),
+        "lync.go_on": do.GoOn(actor),
+        "lync.lead": do.TakeLead(actor),
+        "lync.close": do.Close(actor),
+        "lync.confirm": do.Confirm(actor),
+        "lync.cancel": do.Cancel(actor),
+        "lync.false_alarm": do.Cancel(actor, false_alarm=True),
+    }
+    return known.get(action) or do.AddNote(actor, "")
 
 
 def _verdict(text: str) -> Verdict:

@@ -103,10 +103,14 @@ class Accounts:
     """Asks Slack about accounts. Never answers from memory about a person; the group's list is kept five minutes
     except where a right depends on it."""
 
-    def __init__(self, ask: Ask, policy: Policy, now: Callable[[], datetime]) -> None:
-        self._ask, self._policy, self._now = ask, policy, now
+    def __init__(self, ask: Ask, policy: Policy | Callable[[], Policy], now: Callable[[], datetime]) -> None:
+        self._ask, self._given, self._now = ask, policy, now
         self._group: tuple[float, frozenset[str] | None] = (float("-inf"), None)
         self._lock = threading.Lock()
+
+    @property
+    def _policy(self) -> Policy:
+        return self._given if isinstance(self._given, Policy) else self._given()
 
     def look(self, user: str, *, fresh_group: bool = True) -> tuple[Account, str] | None:
         """The account and the name as Slack shows it now; None where Slack could not say."""

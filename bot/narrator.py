@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from slack_sdk.errors import SlackApiError
-
 from bot.draw import board, halt
 from bot.draw.post import Post
 from bot.draw.reader import Reader
@@ -24,6 +22,7 @@ from bot.identity import Ask
 from bot.notes import Notes
 from bot.outbox import APPROVAL, RED, Item, Outbox, Sent, bookname
 from bot.telling import Draw, Message, Tale
+from bot.web import may_post
 from incident.commands import RecordCard, RecordTold
 from incident.desk import Desk
 from incident.events import CardRef
@@ -66,7 +65,7 @@ class Narrator:
     ) -> None:
         self._board_s, self._scan_s = board_s, scan_s
         self.desk, self.outbox, self.notes = desk, outbox, notes
-        self.reader, self._ask, self._clock = reader, ask, clock
+        self.reader, self.ask, self._clock = reader, ask, clock
         self._owner = secrets.token_hex(6)
         self._tales: dict[str, Tale] = {}
         self._spots: dict[str, Spot] = {}
@@ -273,22 +272,7 @@ class Narrator:
 
     def can_post(self, channel: str) -> tuple[bool | None, str]:
         """Whether the bot may speak in this channel, and why not; None where Slack could not be asked."""
-        if not channel.startswith(("C", "G")):
-            return False, "a direct message"
-        try:
-            info = self._ask("conversations.info", channel=channel)["channel"]
-        except SlackApiError as bad:
-            error = str(bad.response.get("error", ""))
-            if error in ("channel_not_found", "not_in_channel", "missing_scope", "access_denied"):
-                return False, error
-            return None, error
-        except Exception as bad:
-            return None, type(bad).__name__
-        if info.get("is_ext_shared") or info.get("is_pending_ext_shared"):
-            return False, "shared outside the company"
-        if info.get("is_archived"):
-            return False, "archived"
-        return bool(info.get("is_member")), "not a member"
+        return may_post(self.ask, channel)
 
     # --- telling ------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -601,9 +601,3 @@ Place = Literal["channel", "home", "dm", "thread"]
 def bookname(incident: str) -> str:
     """The notes' book of one incident."""
     return f"posted:{incident}"
-
-
-def summary_of(notes: Notes, incident: str) -> Mapping[str, Sent]:
-    """Everything posted for an incident, by key."""
-    found = {k: Sent.of(v) for k, v in notes.book(bookname(incident)).items()}
-    return {k: s for k, s in found.items() if s is not None}

@@ -18,6 +18,7 @@ from bot.identity import Accounts
 from bot.narrator import Narrator
 from bot.notes import Notes
 from bot.outbox import Outbox
+from bot.policy_now import PolicyNow
 from bot.watch import Outside, Waits, Watch
 from bot.web import Me, SlackTrouble, asker, check_app_token, introduce, web_client
 from incident.codes import reason_code
@@ -85,7 +86,7 @@ class Bot:
             )
         self.client = web_client(slack.bot_token, slack.api_url)
         self.ask = asker(self.client)
-        policy = house.desk.rules.policy
+        policy = PolicyNow(house.desk)
         self.reader = Reader(policy, practice=house.practice, host=house.host)
         self.accounts = Accounts(self.ask, policy, house.clock)
         self.outbox = Outbox(self.ask, house.notes)
@@ -96,7 +97,8 @@ class Bot:
         outside = house.outside
         if outside.report is not None and outside.upload is None:
             outside = Outside(outside.pager_url, outside.mail_login, outside.report, self._upload)
-        self.watch = Watch(house.desk, house.doorbell, self.narrator, self.accounts, house.clock, house.waits, outside)
+        self.watch = Watch(house.desk, house.doorbell, self.narrator, self.accounts, house.clock, house.waits, outside,
+                           policy=policy)  # fmt: skip
         self.conversation = Conversation(
             house.desk, house.doorbell, house.estate, self.accounts, self.narrator, self.reader, self.ask, house.seeds,
             house.clock, lambda: self.watch.clock_off_s,
@@ -110,6 +112,7 @@ class Bot:
         slack = self.house.slack
         me = introduce(self.ask)
         self._ours(me)
+        self.conversation.me = self.watch.me = me.name or "lync-recovery"
         self.doors = Doors(self.client, me, self.conversation, self.reader, self.ask, self.house.notes)
         if slack.http_listen:
             host, _, port = slack.http_listen.rpartition(":")

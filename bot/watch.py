@@ -21,14 +21,18 @@ from bot import mail, pager
 from bot.draw import card, story, untrusted
 from bot.draw.post import Bold, Post, lines, post
 from bot.identity import Accounts
-from bot.narrator import Narrator
-from bot.outbox import APPROVAL, STATE, Item, bookname
+from bot.narrator import RECENT, Narrator
+from bot.outbox import APPROVAL, STATE, Item, Sent, bookname
+from bot.policy_now import PolicyNow
+from bot.web import home_trouble
 from incident.commands import AskApproval, Close, Recheck, RecordTold, Tick
 from incident.desk import Desk
 from incident.doorbell import Doorbell
 from incident.events import Account, PeopleLooked
 from incident.journal import REGISTER, JournalError, Moved, Unreachable
 from incident.persons import account_trouble
+from incident.policy import MailPolicy, Policy
+from incident.register import Register
 from incident.state import Incident, Request
 
 log: Final = logging.getLogger("lync-dr.watch")
@@ -39,6 +43,8 @@ CARD_AGE_S: Final = 20.0
 """How often an open card is redrawn with the time of the last look: all edits share 50 a minute."""
 LOOKING: Final = ("looking", "asking", "hard_stopped")
 """Phases in which the estate is looked at for the incident, again and again."""
+TRIES: Final = 9
+"""Of a receipt or a report: over twenty minutes, then it is given up and said at home."""
 PEOPLE_EVERY: Final = timedelta(hours=12)
 LEAST_APPROVERS: Final = 3
 
@@ -55,6 +61,8 @@ class Waits:
     """How often a running board is redrawn without news."""
     scan_s: float = 5.0
     """How often heads are scanned in case a bell was lost."""
+    again_s: float = 5.0
+    """The first pause before a receipt or a report is tried again; each further one is twice as long."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +100,28 @@ class Watch:
     outside: Outside = Outside()
     clock_off_s: float = 0.0
     """The store's clock minus this host's."""
+    policy: PolicyNow | None = None
+    """The policy as it is now, and what is wrong with its file; None: the reader's."""
+    me: str = "lync-recovery"
+    """What the bot is called in this workspace."""
+    _done: set[tuple[str, str]] = field(default_factory=set)
+    _tries: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    """Errand -> how often it was tried, and from when it is tried again."""
+    _outcomes: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Errands that are over and not yet written down as such: they are not done again meanwhile."""
+    _run_out: set[str] = field(default_factory=set)
+    """Closed incidents without any errand left."""
+    _policy_trouble: str = ""
+    _stated: Policy | None = None
     _kept: dict[str, _Kept] = field(default_factory=dict)
     _people_at: datetime | None = None
     _sampled_at: float = float("-inf")
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
+
+    def policy_now(self) -> Policy:
+        """The policy to go by; the last good one while its file cannot be used."""
+        return self.policy() if self.policy is not None else self.narrator.reader.policy
 
     # --- life ---------------------------------------------------------------------------------------------
 
@@ -170,6 +195,9 @@ class Watch:
             self.narrator.notice(state.id, "clock", f"This host's clock is off by {self.clock_off_s:+.0f} s.")
         else:
             self.narrator.notice(state.id, "clock", "")
+        trouble = self.policy.trouble if self.policy else ""
+        unusable = "The policy file cannot be used: nothing can be approved or begun." if trouble else ""
+        self.narrator.notice(state.id, "policy", unusable)
         self._lapse(state, now)
         self._ask(state)
         self._look(state, kept)
@@ -246,7 +274,7 @@ class Watch:
 
     def _rechecked(self, state: Incident, request: Request, now: datetime) -> bool:
         """Where much time lies between the last click and the start, Slack is asked again about everybody."""
-        policy = self.desk.rules.policy
+        policy = self.policy_now()
         last = max((v.at for v in request.votes), default=request.approved_at or now)
         since = max(last, request.rechecked_at or last)
         if (now - since).total_seconds() <= policy.recheck_after_s:
@@ -271,7 +299,7 @@ class Watch:
 
     def _remind(self, state: Incident, now: datetime) -> None:
         """Each minute a DM to every approver who has not acted, until one does."""
-        request, policy = state.request, self.desk.rules.policy
+        request, policy = state.request, self.policy_now()
         if state.phase != "asking" or request is None or request.votes:
             return
         rounds = int((now - request.at).total_seconds() // policy.remind_every_s)
@@ -300,33 +328,48 @@ class Watch:
 
     def _errands(self) -> None:
         while not self._stopping.wait(min(1.0, self.waits.reconcile_s)):
-            try:
-                if not self.narrator.narrating:
-                    continue
-                for listed in self.desk.journal.incidents():
-                    if listed.open or not self.narrator.told(listed.incident):
-                        self.errands(self.desk.state(listed.incident))
-                self._look_at_people()
-                self._tell_denied()
-            except JournalError as bad:
-                log.warning("Errands wait: %s", bad)
-            except Exception:
-                log.exception("An errand failed")
+            if not self.narrator.narrating:
+                continue
+            for errand in (self._state_policy, self._run_errands, self._look_at_people, self._tell_denied):
+                try:
+                    errand()
+                except JournalError as bad:
+                    log.warning("Errands wait: %s", bad)
+                except Exception:
+                    log.exception("An errand failed")
 
-    def errands(self, state: Incident) -> None:
-        """Page, mail, and the report at the end."""
+    def _run_errands(self) -> None:
+        """For each incident that is open, or closed lately and not done with."""
+        for listed in self.desk.journal.incidents():
+            book = f"errands:{listed.incident}"
+            if listed.incident in self._run_out or (not listed.open and self.narrator.notes.get(book, "all")):
+                self._run_out.add(listed.incident)
+                continue
+            try:
+                state = self.desk.state(listed.incident)
+                old = state.closed_at is not None and self.clock() - state.closed_at >= RECENT
+                if old or self.errands(state):
+                    self.narrator.notes.put(book, "all", "done")
+                    self._run_out.add(listed.incident)
+            except Unreachable:
+                raise
+            except JournalError as bad:
+                log.debug("Errands of %s wait: %s", listed.incident, bad)
+
+    def errands(self, state: Incident) -> bool:
+        """Page, mail, and the report at the end. True: each is done, or was given up and said so."""
         self._page(state)
         for request in state.requests:
             if request.state in ("approved", "used"):
                 self._mail(state, f"approved-{request.number}", "Approved")
-        if state.closed:
-            if state.clocks.t2 is not None:
-                self._mail(state, "closed", "Closed")
-            self._report(state)
+        if not state.closed:
+            return False
+        mailed = state.clocks.t2 is None or self._mail(state, "closed", "Closed")
+        return self._report(state) and mailed
 
     def _page(self, state: Incident) -> None:
         """Ring the pager at T1 and again until somebody acts or the question is over."""
-        policy = self.desk.rules.policy.pager
+        policy = self.policy_now().pager
         url = self.outside.pager_url
         acted = any(r.votes or r.state != "open" for r in state.requests)
         if policy is None or not url or state.closed or acted or state.clocks.t1 is None:
@@ -337,39 +380,108 @@ class Watch:
         rung = pager.ring(url, state, policy, self.narrator.reader, self._stopping.wait)
         self.desk.do(state.id, RecordTold("pager", "pager", rung.ok, f"round {rounds + 1}", rung.sentence))
 
-    def _mail(self, state: Incident, key: str, what: str) -> None:
-        """One receipt to each of the two persons and the audit mailbox."""
-        policy = self.desk.rules.policy
-        if policy.mail is None or not self.narrator.notes.once(f"mail:{state.id}:{key}", 30 * 86_400):
-            return
+    def _mail(self, state: Incident, key: str, what: str) -> bool:
+        """One receipt to each of the two persons and the audit mailbox. True: each was sent or given up."""
+        policy = self.policy_now()
+        if policy.mail is None:
+            return True
         asker = state.declared.actor.person if state.declared.actor else None
         voters = [v.person for r in state.requests if r.state in ("approved", "used") for v in r.votes]
-        subject, text = mail.receipt(state, what, state.seq, state.head, self.narrator.reader)
         boxes = {p: known.mail for p in (asker, *voters) if p and (known := policy.person(p)) and known.mail}
         if policy.mail.audit:
             boxes["audit"] = policy.mail.audit
-        for person, box in boxes.items():
-            sent = mail.send(policy.mail, [box], subject, text, self.outside.mail_login)
-            if not sent.ok:
-                log.warning(sent.sentence)
-            self.desk.do(state.id, RecordTold(person, "mail", sent.ok, what, sent.sentence))
+        done = [self._mailed(state, policy.mail, f"{key}:{person}", what, box) for person, box in boxes.items()]
+        return all(done)
 
-    def _report(self, state: Incident) -> None:
+    def _mailed(self, state: Incident, how: MailPolicy, key: str, what: str, box: str) -> bool:
+        def send() -> str:
+            subject, text = mail.receipt(state, what, state.seq, state.head, self.narrator.reader)
+            sent = mail.send(how, [box], subject, text, self.outside.mail_login)
+            return "" if sent.ok else sent.sentence
+
+        def over(trouble: str) -> None:
+            person = key.rpartition(":")[2]
+            self.desk.do(state.id, RecordTold(person, "mail", not trouble, what, trouble or f"{how.host} took it."))
+            if trouble:
+                self._warn_home(f"{state.id}:mail:{key}", [
+                    f"No receipt reached {untrusted.line(self.narrator.reader.name(person), 60)}: {trouble} It was "
+                    f"tried {TRIES} times. Record {state.seq} has the head", state.head,
+                ], f"{state.id}: a receipt by mail")  # fmt: skip
+
+        return self._tried(state.id, f"mail:{key}", send, over)
+
+    def _report(self, state: Incident) -> bool:
         """Upload the report once. It is a copy: a file in Slack can be deleted, the record cannot."""
-        spot, outside = self.narrator.spot(state.id), self.outside
-        if outside.report is None or outside.upload is None or spot is None or state.clocks.t3 is None:
-            return
-        board = self.narrator.outbox.sent(bookname(state.id), f"{state.declared_seq}:board:origin")
-        if board is None or not self.narrator.notes.once(f"report:{state.id}", 30 * 86_400):
-            return
-        try:
-            name, content = outside.report(state.id)
-            digest = hashlib.sha256(content).hexdigest()
-            outside.upload(board.channel, board.ts, name, content, f"Report of {state.id}. SHA-256 {digest}")
-        except JournalError:
-            raise
-        except Exception as bad:
-            log.warning("The report of %s could not be uploaded: %s", state.id, type(bad).__name__)
+        make, upload, book = self.outside.report, self.outside.upload, bookname(state.id)
+        if make is None or upload is None or state.clocks.t3 is None:
+            return True
+        key = f"{state.declared_seq}:board:origin"
+        board = self.narrator.outbox.sent(book, key) or Sent.of(self.narrator.notes.get(book, key))
+        if board is None or not board.ts:
+            board = Sent.of(self.narrator.notes.get(book, f"{state.declared_seq}:board:home"))
+        if board is None or not board.ts:
+            return False
+        place = board
+
+        def send() -> str:
+            try:
+                name, content = make(state.id)
+                digest = hashlib.sha256(content).hexdigest()
+                upload(place.channel, place.ts, name, content, f"Report of {state.id}. SHA-256 {digest}")
+            except JournalError:
+                raise
+            except Exception as bad:
+                return f"Slack or the report itself failed ({type(bad).__name__})."
+            return ""
+
+        def over(trouble: str) -> None:
+            if trouble:
+                said = f"It could not be put here: {trouble} It was tried {TRIES} times. On the host:"
+                self._warn_home(f"{state.id}:report", [said, f"lync-dr audit show {state.id}"], f"{state.id}: report")
+
+        return self._tried(state.id, "report", send, over)
+
+    def _tried(self, incident: str, key: str, send: Callable[[], str], over: Callable[[str], None]) -> bool:
+        """Do it once, again and again with growing pauses until it worked, and say so when it is given up.
+
+        `send` answers with its trouble, "" for none; `over` is told the same at the end. The mark is set after
+        that: a bot that dies in between does it once more, and a receipt that comes twice is better than none.
+        """
+        name = (incident, key)
+        if name in self._done or self.narrator.notes.get(f"errands:{incident}", key) is not None:
+            self._done.add(name)
+            return True
+        if name not in self._outcomes:
+            tries, due = self._tries.get(name, (0, float("-inf")))
+            if time.monotonic() < due:
+                return False
+            trouble, tries = send(), tries + 1
+            if trouble and tries < TRIES:
+                log.warning("%s of %s is tried again: %s", key, incident, trouble)
+                self._tries[name] = (tries, time.monotonic() + self.waits.again_s * 2 ** (tries - 1))
+                return False
+            self._outcomes[name] = trouble
+        over(self._outcomes[name])
+        self.narrator.notes.put(f"errands:{incident}", key, self._outcomes.pop(name) or "done")
+        self._done.add(name)
+        return True
+
+    # --- the policy ---------------------------------------------------------------------------------------
+
+    def _state_policy(self) -> None:
+        """A new text goes into the register, so that what was decided by it can be read later; a file that cannot be
+        used is said at home once, and so is its end."""
+        policy, trouble = self.policy_now(), self.policy.trouble if self.policy else ""
+        if trouble != self._policy_trouble:
+            about = "The policy file cannot be used" if trouble else "The policy file can be used again"
+            until = "Until it is mended nothing can be approved or begun; stop, decline, cancel and note still work."
+            key = f"policy:{self.clock():%Y%m%d%H%M%S}"
+            self._warn_home(key, [untrusted.line(trouble, 600), until] if trouble else ["Everything works as before."],
+                            about)  # fmt: skip
+            self._policy_trouble = trouble
+        if policy is not self._stated:
+            Register(self.desk.journal).state_policy(policy)
+            self._stated = policy
 
     # --- people -------------------------------------------------------------------------------------------
 
@@ -379,6 +491,7 @@ class Watch:
         if self._people_at is not None and now - self._people_at < PEOPLE_EVERY:
             return
         self._people_at = now
+        self._look_at_home(now)
         half = int(now.timestamp() // PEOPLE_EVERY.total_seconds())
         if not self.narrator.notes.once(f"people:{half}", int(PEOPLE_EVERY.total_seconds())):
             return
@@ -388,9 +501,20 @@ class Watch:
         if said := self.people_trouble(found):
             self._warn_home(f"people:{now:%Y%m%d}", said)
 
+    def _look_at_home(self, now: datetime) -> None:
+        """Where the bot may not speak at home, whoever operates is told directly: nowhere else could it be said."""
+        said = home_trouble(self.narrator.ask, self.policy_now().home_channel, self.me)
+        if not said:
+            return
+        log.warning("%s", said)
+        made = post("home", said, [lines(Bold("The home channel is shut to the bot"), said)])
+        drawn = self.narrator.reader.finish(made)
+        for user in filter(None, self.narrator.reader.slack_ids(self.policy_now().holders("operate"))):
+            self.narrator.outbox.want(Item(bookname(REGISTER), f"home:{now:%Y%m%d}:{user}", user, STATE, lambda: drawn))
+
     def people_trouble(self, found: dict[str, Account]) -> list[str]:
         """Sentences about persons who cannot do what the policy lets them."""
-        policy = self.desk.rules.policy
+        policy = self.policy_now()
         said = []
         for person in policy.persons:
             for ident in person.slack:
@@ -429,7 +553,7 @@ class Watch:
                 continue
 
     def _warn_home(self, key: str, said: list[str], about: str = "People in the policy") -> None:
-        home = self.desk.rules.policy.home_channel
+        home = self.policy_now().home_channel
         made = post("people", f"{about}: " + " ".join(said), [lines(Bold(about), *said)])
         drawn = self.narrator.reader.finish(made)
         self.narrator.outbox.want(Item(bookname(REGISTER), key, home, STATE, lambda: drawn))

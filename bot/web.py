@@ -23,6 +23,7 @@ log: Final = logging.getLogger("lync-dr.slack")
 TIMEOUT_S: Final = 5
 START_S: Final = 10.0
 """How long Slack may be unreachable at the start before the bot gives up; a supervisor starts it again."""
+SHARED_OUTSIDE: Final = "shared outside the company"
 _JSON: Final = ("chat.", "views.")
 
 
@@ -42,6 +43,8 @@ class Me:
     enterprise: str
     user: str
     bot: str
+    name: str = ""
+    """What the bot is called in this workspace: what `/invite @` needs."""
 
 
 def web_client(token: str, api_url: str = "") -> WebClient:
@@ -73,7 +76,7 @@ def introduce(ask: Ask, limit_s: float = START_S) -> Me:
             said = ask("auth.test")
             return Me(
                 str(said.get("team_id", "")), str(said.get("enterprise_id") or ""), str(said.get("user_id", "")),
-                str(said.get("bot_id", "")),
+                str(said.get("bot_id", "")), str(said.get("user", "")),
             )  # fmt: skip
         except SlackApiError as bad:
             error = str(bad.response.get("error", "")) or str(bad.response.status_code)
@@ -93,6 +96,37 @@ def introduce(ask: Ask, limit_s: float = START_S) -> Me:
             )
         time.sleep(pause)
         pause = min(4.0, pause * 2)
+
+
+def may_post(ask: Ask, channel: str) -> tuple[bool | None, str]:
+    """Whether the bot may speak in this channel, and why not; None where Slack could not be asked."""
+    if not channel.startswith(("C", "G")):
+        return False, "a direct message"
+    try:
+        info = ask("conversations.info", channel=channel)["channel"]
+    except SlackApiError as bad:
+        error = str(bad.response.get("error", ""))
+        if error in ("channel_not_found", "not_in_channel", "missing_scope", "access_denied"):
+            return False, error
+        return None, error
+    except Exception as bad:
+        return None, type(bad).__name__
+    if info.get("is_ext_shared") or info.get("is_pending_ext_shared"):
+        return False, SHARED_OUTSIDE
+    if info.get("is_archived"):
+        return False, "archived"
+    return bool(info.get("is_member")), "not a member"
+
+
+def home_trouble(ask: Ask, home: str, me: str) -> str:
+    """One sentence where the bot may not speak in the home channel; empty where it may, or Slack cannot say."""
+    can, why = may_post(ask, home)
+    if can is not False:
+        return ""
+    return (
+        f"The bot cannot post in the home channel {home} ({why}). Boards, warnings and whatever another channel "
+        f"refuses are lost there. In that channel type: /invite @{me}"
+    )
 
 
 def check_app_token(token: str, api_url: str) -> None:

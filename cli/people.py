@@ -120,7 +120,7 @@ def doctor() -> None:
 
 
 def look_at_all() -> Iterator[Line]:
-    """Files, people, secrets, codes, store, servers, in this order."""
+    """Files, people, secrets, codes, store, the home channel, servers, in this order."""
     settings = load_settings()
     try:
         configuration = load_all(settings)
@@ -132,6 +132,7 @@ def look_at_all() -> Iterator[Line]:
     yield from secret_lines(settings, configuration.policy, configuration.endpoints.credentials())
     yield from seed_lines(settings.state / "seeds", configuration.policy)
     yield from store_lines(settings)
+    yield from home_lines(settings, configuration.policy)
     yield from sample_lines(settings)
     yield from server_lines(configuration)
 
@@ -229,6 +230,22 @@ def wire_lines(url: str) -> Iterator[Line]:
         what = "its password and every record cross" if parts.password else "every record crosses"
         yield Line("warn", f"the store at {parts.hostname} is spoken to without TLS: {what} the network in the open; "
                            "use rediss://")  # fmt: skip
+
+
+def home_lines(settings: Settings, policy: Policy) -> Iterator[Line]:
+    """Whether the bot may speak in the home channel. Asks Slack; where no token is, this is not the bot's host."""
+    from bot.web import SlackTrouble, asker, home_trouble, introduce, web_client
+
+    if not settings.slack_bot_token:
+        return
+    ask = asker(web_client(settings.slack_bot_token.reveal(), settings.slack_api_url))
+    try:
+        me = introduce(ask, 2.0)
+    except SlackTrouble as trouble:
+        yield Line("warn", str(trouble))
+        return
+    said = home_trouble(ask, policy.home_channel, me.name)
+    yield Line("MISSING", said) if said else Line("ok", f"the bot @{me.name} may post in {policy.home_channel}")
 
 
 def sample_lines(settings: Settings) -> Iterator[Line]:

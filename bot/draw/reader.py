@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -27,9 +27,15 @@ _HIDDEN: Final = "Kept out of Slack by policy (masked). It is in the record."
 class Reader:
     """What drawing needs beside the state. `host` is the name this bot signs boards with."""
 
-    policy: Policy
+    given: Policy | Callable[[], Policy]
+    """The policy, or what gives the one in force now."""
     practice: bool = False
     host: str = "bot"
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force now."""
+        return self.given if isinstance(self.given, Policy) else self.given()
 
     # --- time -------------------------------------------------------------------------------------------
 

@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 
+from bot.app import Doors
 from bot.draw.post import Post
+from bot.draw.reader import Reader
+from bot.narrator import Narrator
 from bot.notes import FileNotes
 from bot.outbox import RED, Item, Outbox
 from bot.watch import Waits
+from bot.web import Me, web_client
+from cli.someone import label_of
 from incident import commands as do
 from incident.journal import Unreachable
+from incident.policy import Person
 from tests.bot.stage import Slack, Stage
 from tests.waiting import wait_for
-from tests.workers.world import who
+from tests.workers.world import POLICY, World, who
 
 
 class Wall:
@@ -44,6 +51,8 @@ class Wall:
                 headers={}, status_code=200,
             )  # fmt: skip
             raise SlackApiError(error, answer)
+        if method == "conversations.info":
+            return {"channel": {"is_member": True}}
         if method.startswith("conversations."):
             return self._read(given)
         self.posted.append({**given, "ts": f"{1000 + len(self.posted)}.0"})
@@ -156,6 +165,68 @@ def test_a_lost_answer_is_looked_for_beyond_the_first_page(wall: Wall, tmp_path:
     found = out.sent("posted:20261122-fe1-a", "7:red")
     assert found is not None
     assert (found.channel, found.ts) == ("C0INC", "510.0")
+
+
+class Stumbling(Reader):
+    """Drawing fails once in the middle of the telling."""
+
+    stumbled: ClassVar[list[str]] = []
+
+    def approvers(self, but: str = "") -> tuple[Person, ...]:
+        if not self.stumbled:
+            self.stumbled.append(but)
+            raise Unreachable("The store does not answer.")
+        return super().approvers(but)
+
+
+def test_what_was_heard_and_not_told_is_heard_again(wall: Wall, tmp_path: Path) -> None:
+    world = World().asked()
+    out = box(wall, tmp_path)
+    narrator = Narrator(world.bot, out, out.notes, Stumbling(POLICY), wall.ask, lambda: datetime.now(UTC))
+    narrator.narrating, narrator._renewed = True, float("inf")
+    with pytest.raises(Unreachable):
+        narrator.catch_up(world.incident)
+    narrator.catch_up(world.incident)
+    wait_for(lambda: any("APPROVE?" in text for text in wall.texts("C0INC")), "the card")
+    out.stop()
+
+
+def test_a_bot_that_slept_through_its_lease_asks_before_it_speaks(wall: Wall, tmp_path: Path) -> None:
+    notes = FileNotes(tmp_path / "notes.json")
+    first, second = (
+        Narrator(World().bot, Outbox(wall.ask, notes), notes, Reader(POLICY), wall.ask, lambda: datetime.now(UTC))
+        for _ in range(2)
+    )
+    assert [first._renew(), second._renew(), first.still_mine(), second.still_mine()] == [True, False, True, False]
+    first.outbox.want(news("7:red"))
+    notes.release("narrator", first._owner)
+    assert second._renew()
+    first._renewed = float("-inf")
+    assert not first.still_mine()
+    assert not first.outbox.waiting()
+
+
+def test_a_dialog_that_fails_stays_open_and_says_so(wall: Wall, tmp_path: Path) -> None:
+    doors = Doors(web_client("xoxb-1"), Me("T", "", "U", "B"), None, Reader(POLICY), wall.ask, None)  # type: ignore[arg-type]
+    said: list[dict[str, Any]] = []
+    body = {"user": {"id": "UBO"}, "view": {"blocks": [{"type": "input", "block_id": "typed"}]}}
+    doors._on_view(lambda **answer: said.append(answer), body)
+    doors._on_view(lambda **answer: said.append(answer), {**body, "view": {}})
+    doors.stop()
+    assert "Nothing is certain" in said[0]["errors"]["typed"]
+    assert "Nothing is certain" in str(said[1]["view"])
+    assert [m["channel"] for m in wall.posted] == ["UBO", "UBO"]
+
+
+def test_outsiders_are_shown_no_command(stage: Stage) -> None:
+    rita, olaf = stage.slack.someone("rita"), stage.slack.someone("olaf")
+    rita.type("C0INC", "/lync declare-disaster fe1")
+    card = olaf.find("APPROVE?", channel="C0INC", button="Commands")
+    olaf.press(card, label_of(card, "Commands"))
+    olaf.find("nothing to show", ephemeral=True)
+    assert not olaf.screen()["modal"]
+    rita.press(card, label_of(card, "Commands"))
+    rita.wait(lambda screen: screen["modal"], "the commands")
 
 
 def test_a_channel_that_was_shut_is_told_at_home_from_then_on(slack: Slack, tmp_path: Path) -> None:

@@ -7,17 +7,21 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from bot.notes import FileNotes
 from bot.serve import Bot
-from bot.watch import Outside
+from bot.watch import Outside, Waits
 from cli.someone import label_of
 from config.load import load_policy
-from incident.policy import MailPolicy, PagerPolicy
+from incident.desk import NoRules
+from incident.policy import MailPolicy, PagerPolicy, Rules
+from incident.register import Register, policy_text
 from tests.bot.stage import POLICY_FILE, Slack, Stage, on_stage
 from tests.waiting import wait_for
 
@@ -65,11 +69,15 @@ def pager() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 @contextmanager
 def mailbox() -> Iterator[tuple[int, list[tuple[list[str], str]]]]:
-    """A mail server that keeps what it gets."""
+    """A mail server that keeps what it gets: not the first message, and none for the audit mailbox's old name."""
     got: list[tuple[list[str], str]] = []
+    turned_away: list[str] = []
 
     class Keep:
         async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802
+            if not turned_away or "old@" in envelope.rcpt_tos[0]:
+                turned_away.append(envelope.rcpt_tos[0])
+                return "451 not now"
             got.append((list(envelope.rcpt_tos), envelope.content.decode().replace("=\r\n", "")))
             return "250 OK"
 
@@ -83,29 +91,85 @@ def mailbox() -> Iterator[tuple[int, list[tuple[list[str], str]]]]:
 
 
 def test_pager_and_mail_reach_people_and_stand_in_the_record(slack: Slack, tmp_path: Path) -> None:
+    uploads: list[str] = []
+
+    def upload(channel: str, thread: str, name: str, content: bytes, comment: str) -> None:
+        uploads.append(comment)
+        if len(uploads) == 1:
+            raise TimeoutError
+
     with pager() as (url, heard), mailbox() as (port, got):
         loud = load_policy(POLICY_FILE).model_copy(
             update={
                 "pager": PagerPolicy(url="pager", every_s=2),
-                "mail": MailPolicy(host="127.0.0.1", port=port, sender="dr@ocsguy.local", audit="audit@ocsguy.local"),
+                "mail": MailPolicy(host="127.0.0.1", port=port, sender="dr@ocsguy.local", audit="old@ocsguy.local"),
             }
         )
-        with on_stage(slack, tmp_path, policy=loud, outside=Outside(pager_url=url)) as stage:
+        outside = Outside(pager_url=url, report=lambda incident: ("report.html", b"the report"), upload=upload)
+        stage = Stage(slack, tmp_path, policy=loud, outside=outside)
+        try:
+            stage.start(waits=Waits(0.2, 1.0, 0.5, again_s=0.01))
             rita, bo = slack.someone("rita"), slack.someone("bo")
             rita.type("C0INC", "/lync declare-disaster fe1")
             mine = bo.find("APPROVE?", dm=True, button="Approve")
             wait_for(lambda: len(heard) >= 2, "the pager to be rung again")
             bo.press(mine, label_of(mine, "Approve"))
             rita.find("RECOVERED", channel="C0INC")
-            wait_for(lambda: len(got) >= 6, "six receipts")
+            wait_for(lambda: len(got) >= 4 and len(uploads) == 2, "four receipts and the report")
+            given_up = rita.find("No receipt reached audit", "did not take it", channel="C0HOME")
             incident = stage.world.bot.journal.incidents()[0].incident
+            notes = FileNotes(tmp_path / "notes.json")
+            wait_for(lambda: notes.get(f"errands:{incident}", "all"), "every errand to be over")
             records = stage.world.bot.records(incident)
+        finally:
+            stage.stop()
         assert "fe1 London" in heard[0]["summary"]
-        assert {to[0] for to, _ in got} == {"rita.berg@ocsguy.local", "bo.lund@ocsguy.local", "audit@ocsguy.local"}
+        assert sorted(to[0] for to, _ in got) == [
+            f"{who}@ocsguy.local" for who in ("bo.lund",) * 2 + ("rita.berg",) * 2
+        ]
         heads = {r.h for r in records}
         assert all(any(head in text for head in heads) for _, text in got)
-        told = {(r.body["how"], r.code) for r in records if r.kind == "told"}
-        assert {("pager", "NTF001I"), ("dm", "NTF001I"), ("mail", "NTF001I")} <= told
+        assert any(head in given_up.text.replace("\n", "") for head in heads)
+        told = {(r.body["how"], r.body["person"] == "audit", r.code) for r in records if r.kind == "told"}
+        assert {("pager", False, "NTF001I"), ("dm", False, "NTF001I"), ("mail", False, "NTF001I")} <= told
+        assert [code for how, audit, code in told if audit] == ["NTF001E"]
+
+
+def test_the_policy_counts_as_it_is_now_and_a_broken_one_is_said(slack: Slack, tmp_path: Path) -> None:
+    full = load_policy(POLICY_FILE)
+    fewer = full.model_copy(update={"persons": tuple(p for p in full.persons if p.id != "dana")})
+    with on_stage(slack, tmp_path, policy=fewer) as stage:
+        assert stage.bot is not None
+        desk = stage.bot.house.desk
+        rita, dana = slack.someone("rita"), slack.someone("dana")
+        rita.type("C0INC", "/lync declare-disaster fe1")
+        rita.find("APPROVE?", channel="C0INC", button="Approve")
+        desk._rules = Rules(policy=full, practice=True)
+        dana.find("APPROVE?", dm=True, button="Approve")
+        dana.type("C0INC", "/lync whoami")
+        dana.find("In the policy as Dana Ito", ephemeral=True)
+        wait_for(lambda: Register(desk.journal).text_on("policy", datetime.now(UTC)) == policy_text(full), "the text")
+
+        def broken() -> Rules:
+            raise NoRules("policy.toml line 3: roles is no list.", Rules(policy=full, practice=True))
+
+        desk._rules = broken
+        said = rita.find("The policy file cannot be used", "line 3", channel="C0HOME")
+        assert "stop, decline, cancel and note still work" in " ".join(said.text.split())
+        rita.type("C0INC", "/lync note still here")
+        rita.find("Noted", ephemeral=True)
+        desk._rules = Rules(policy=full, practice=True)
+        rita.find("The policy file can be used again", channel="C0HOME")
+
+
+def test_a_home_channel_that_is_shut_is_said_to_who_operates(slack: Slack, tmp_path: Path) -> None:
+    slack.admin("channel", id="C0HOME", is_archived=True)
+    try:
+        with on_stage(slack, tmp_path):
+            said = slack.someone("bo").find("cannot post in the home channel", dm=True)
+            assert "/invite @lync" in " ".join(said.text.split())
+    finally:
+        slack.admin("channel", id="C0HOME", is_archived=False)
 
 
 def test_a_second_bot_takes_the_telling_over(slack: Slack, tmp_path: Path) -> None:
