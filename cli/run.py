@@ -74,7 +74,8 @@ def bot(name: str, ready: Path | None) -> None:
         outside=Outside(
             pager_url=web_address(settings, policy.pager.url) if policy.pager else None,
             mail_login=mail_login,
-            report=lambda incident: report_of(root, name, incident),
+            # The report names every host and holds all output: where the policy masks the channel, it stays here.
+            report=None if policy.channel_detail == "masked" else lambda incident: report_of(root, name, incident),
         ),
         practice=practice,
         host=host(),

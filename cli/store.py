@@ -112,7 +112,8 @@ class Launcher:
 
     def start(self) -> None:
         """Starts the server, or finds the one that outlived its launcher. Raises `StoreTrouble`."""
-        _data_dir(self._state_dir).mkdir(parents=True, exist_ok=True, mode=0o700)
+        for directory in (self._state_dir, _data_dir(self._state_dir)):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._take_lock()
         if self._answers():
             self.adopted = True

@@ -136,7 +136,9 @@ def init_key(name: str, kind: WriterKind, *, state_dir: Path, keys_dir: Path) ->
             )
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    private_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # One by one: a parent that mkdir makes on the way is open to everybody.
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_path.parent.mkdir(exist_ok=True, mode=0o700)
     _write_new(private_path, pem, 0o600)
     raw = base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
     keys_dir.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -27,6 +28,14 @@ def _by_name(text: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,40}", text):
         # Not repeated: this is where an address with a token in it ends up by mistake, and the policy's text is kept.
         raise ValueError("expected the name of a secret, such as pager, not the secret itself")
+    return text
+
+
+def _known_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"expected a time zone such as Europe/London, found {text!r}") from None
     return text
 
 
@@ -109,9 +118,9 @@ class Policy(Frozen):
     """The installation's rules about people, as loaded from `policy.toml`."""
 
     team: str = Field(pattern=r"^[TE][A-Z0-9]+$")
-    enterprise: str = ""
-    zone: str = "UTC"
-    home_channel: str
+    enterprise: str = Field(default="", pattern=r"^(E[A-Z0-9]+)?$")
+    zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    home_channel: str = Field(pattern=r"^[CG][A-Z0-9]+$")
     quorum: int = Field(default=2, ge=2, le=9)
     approval_expiry_s: int = Field(default=600, ge=1)
     execution_window_s: int = Field(default=300, ge=1)
@@ -124,7 +133,7 @@ class Policy(Frozen):
     """Approving asks for a TOTP code, except where the pool's name is typed under red."""
     wrong_codes: int = Field(default=3, ge=1, le=10)
     channel_detail: Literal["full", "masked"] = "full"
-    approver_group: str = ""
+    approver_group: str = Field(default="", pattern=r"^(S[A-Z0-9]+)?$")
     """A Slack user-group id that narrows who may approve; never widens."""
     persons: tuple[Person, ...]
     pairs: tuple[PairPolicy, ...] = ()

@@ -101,6 +101,18 @@ FILES: list[tuple[str, str, str, str]] = [
     ("estate", 'name = "fe1"', 'name = "fe1', "is not TOML"),
     ("policy", "quorum = 2", "quorum = 1", "quorum: expected greater than or equal to 2; found 1."),
     ("policy", "quorum = 2", "quorun = 2", "unknown key quorun; did you mean quorum?"),
+    (
+        "policy",
+        'zone = "UTC"',
+        'zone = "Mars/Base"',
+        "zone: expected a time zone such as Europe/London",
+    ),
+    (
+        "policy",
+        '"C0HOME"',
+        '"#lync-dr"',
+        "home_channel: expected text that matches",
+    ),
     ("policy", '"audit", "declare"', '"adit"', "persons #4.roles #3: expected 'watch'"),
     ("policy", 'user = "UBO"', 'user = "URITA"', "persons rita and bo share one Slack id; one human is one entry"),
     ("endpoints", "https://127.0.0.1:5910", "http://127.0.0.1:5910", "hosts.fe1.ocsguy.local.url: expected an address"),
