@@ -6,6 +6,7 @@ What bot and look worker would have written is written here with their keys; the
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime
 
 from incident.commands import AskApproval, RecordSurvey
@@ -13,24 +14,29 @@ from incident.events import Account, LockedOut, Refused, StopOrdered, Voted
 from incident.register import Register
 from tests.cli.installation import Installation
 from tests.incident.rules import play
-
-
-def _declared(here: Installation) -> str:
-    here.enroll("rita", "bo", "chen")
-    done = here.within("declare", "fe1", "dc1", "power", "--person", "rita", "--otp", here.code("rita"))
-    assert done.returncode == 0, done.stderr
-    assert "fe1 London: declared as" in done.stdout
-    assert "A second person must approve" in done.stdout
-    return here.incident().id
+from tests.waiting import wait_for
 
 
 def _asked(here: Installation, level: str = "green") -> str:
-    """Declared in the terminal; then the look worker's survey and plan, and the bot's question."""
-    name = _declared(here)
-    told = here.desk("look").do(name, RecordSurvey((play.surveyed(datetime.now(UTC)), play.planned(level=level))))
-    assert told.ok
-    assert here.desk("bot").do(name, AskApproval(None, "n0" * 16)).ok
-    return name
+    """Declared in the terminal, which waits for the question while look worker and bot do their part."""
+    here.enroll("rita", "bo", "chen")
+    others = threading.Thread(target=_others_part, args=(here, level))
+    others.start()
+    done = here.within("declare", "fe1", "dc1", "power", "--person", "rita", "--otp", here.code("rita"))
+    others.join(30)
+    assert done.returncode == 0, done.stderr
+    assert "fe1 London: declared as" in done.stdout
+    assert "A second person must approve" in done.stdout
+    assert here.incident().request is not None
+    return here.incident().id
+
+
+def _others_part(here: Installation, level: str) -> None:
+    """The look worker's survey and plan, and the bot's question, as soon as there is an incident."""
+    look, bot = here.desk("look"), here.desk("bot")
+    name = wait_for(lambda: next((i.id for i in look.open_incidents()), ""), "the declaration")
+    look.do(name, RecordSurvey((play.surveyed(datetime.now(UTC)), play.planned(level=level))))
+    bot.do(name, AskApproval(None, "n0" * 16))
 
 
 def _refusals(here: Installation) -> list[tuple[str, int]]:
