@@ -141,8 +141,9 @@ class Doors:
 
         def run() -> None:
             try:
-                if self.first(f"envelope:{req.envelope_id}"):
-                    run_bolt_app(self.app, req)
+                if not self.first(f"envelope:{req.envelope_id}"):
+                    return
+                run_bolt_app(self.app, req)
             except Exception:
                 log.exception("An envelope could not be dispatched")
 

@@ -205,7 +205,8 @@ def _cut(line: bytes) -> tuple[bytes, str, bytes | None]:
 def strict_base64(text: bytes) -> bytes:
     """Decodes the 88 characters of a signature. Raises `BadLine` where another spelling would decode to the same."""
     try:
-        signature = base64.b64decode(text, validate=True)
+        # Lenient about strange characters; writing it again is not.
+        signature = base64.b64decode(text)
     except (binascii.Error, ValueError):
         raise BadLine("Its signature is not standard Base64.") from None
     if len(signature) != 64 or base64.b64encode(signature) != text:

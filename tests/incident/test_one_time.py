@@ -56,5 +56,10 @@ def test_the_seed_is_for_this_account_only_and_is_not_replaced_by_accident(seeds
 def test_nobody_is_proven_without_a_seed(seeds: Seeds) -> None:
     with pytest.raises(NoSeed, match="person enroll chen"):
         seeds.check("chen", "123456", NOW)
-    with pytest.raises(NoSeed):
-        seeds.check("../bo", "123456", NOW)
+    assert ("bo" in seeds, "chen" in seeds) == (True, False)
+
+
+def test_a_person_is_a_name_and_no_way_to_another_file(seeds: Seeds, tmp_path: Path) -> None:
+    (tmp_path / "eve.seed").write_text((tmp_path / "seeds" / "bo.seed").read_text())
+    with pytest.raises(NoSeed, match="is no person's id"):
+        seeds.check("../eve", code_at(seeds, tmp_path, NOW), NOW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -50,6 +51,18 @@ def rehashed(old: bytes, new: bytes, line: bytes | None = None) -> bytes:
     return b'{"h":"' + hashlib.sha256(inner).hexdigest().encode() + b'","r":' + inner + line[line.rindex(b',"s":') :]
 
 
+def with_inside(inner: bytes) -> bytes:
+    """A line around these bytes, with a hash that fits."""
+    line = line_of()
+    return b'{"h":"' + hashlib.sha256(inner).hexdigest().encode() + b'","r":' + inner + line[line.rindex(b',"s":') :]
+
+
+def with_field(name: str, value: Any) -> bytes:
+    """The line with another value in one field, well spelled."""
+    r = json.loads(line_of())["r"]
+    return with_inside(rfc8785.dumps({**r, name: value}))
+
+
 def test_a_record_says_what_was_written() -> None:
     record = read_line(line_of(declared()))
     assert record.line == line_of(declared())
@@ -91,6 +104,22 @@ def test_only_output_goes_unsigned() -> None:
         (rehashed(b'"cause":[1]', b'"cause":[0]'), "field cause"),
         (rehashed(b"T03:07:12.345Z", b"T03:07:12.345+"), "field at"),
         (rehashed(b'"kind":"noted"', b'"kund":"noted"'), "event with a kind"),
+        (line_of().replace(b'{"h":', b'{"H":'), "does not begin"),
+        (line_of().replace(b'","r":', b'","R":'), "does not begin"),
+        (line_of().replace(b',"s":"', b',"S":"'), "signature is not where"),
+        (line_of()[:-3] + b'"]\n', "signature is not where"),
+        (line_of().replace(b"==", b"AA"), "one Base64 spelling of 64 bytes"),
+        (rehashed(b'"v":1}', b'"v":true}'), "version True"),
+        (rehashed(b'"by":"bot"', b'"by":7'), "field by"),
+        (rehashed(b'"by":"bot"', b'"by":"a bot"'), "field by"),
+        (rehashed(b'"seq":7', b'"seq":9007199254740992'), "field seq"),
+        (rehashed(b'"prev":"0', b'"prev":"X'), "field prev"),
+        (rehashed(b'"prev":"' + b"0" * 64 + b'"', b'"prev":null'), "field prev"),
+        (rehashed(b'"cause":[1]', b'"cause":["1"]'), "field cause"),
+        (rehashed(b'"cause":[1]', b'"cause":{}'), "field cause"),
+        (with_inside(b"[]"), "not a JSON object"),
+        (with_field("actor", "rita"), "field actor"),
+        (with_field("body", []), "event with a kind"),
     ],
 )
 def test_another_spelling_is_refused_by_name(line: bytes, says: str) -> None:
@@ -129,10 +158,21 @@ def test_any_text_is_written_and_read_in_the_same_spelling(call: dict[str, Any])
     assert canonical(call) == rfc8785.dumps(call)
 
 
-@pytest.mark.parametrize("value", [{"a": 1.5}, [float("nan")], {"a": 2**53}, "\ud800"])
+@pytest.mark.parametrize("value", [1.0, {"a": 1.5}, [float("nan")], {"a": ({"b": 1e9},)}, {"a": 2**53}, "\ud800"])
 def test_what_two_programs_would_print_differently_is_not_written(value: Any) -> None:
     with pytest.raises(NotCanonical):
         canonical(value)
+
+
+def test_a_records_time_is_the_later_of_now_and_the_record_before() -> None:
+    def at(not_before: str) -> str:
+        return write_record(
+            note(), incident="20261122-fe1-a", seq=7, prev=GENESIS, not_before=not_before, now=NOON, mono_ms=12,
+            boot="0a1b2c3d", by="bot", sign=BOT.sign,
+        ).at  # fmt: skip
+
+    assert at("2026-11-22T02:00:00.000Z") == "2026-11-22T03:07:12.345Z"
+    assert at("2026-11-22T04:00:00.000Z") == "2026-11-22T04:00:00.000Z"
 
 
 def test_times_are_utc_and_never_ahead() -> None:
