@@ -90,6 +90,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         if isinstance(trouble, _known_trouble()):
             click.echo(str(trouble), err=True)
             raise SystemExit(2 if type(trouble).__name__ == "ConfigError" else 1) from None
+        if isinstance(trouble, OSError) and trouble.filename and trouble.strerror:
+            click.echo(
+                f"{trouble.filename} cannot be read or written ({trouble.strerror}). Nothing further was done. Look at "
+                "its owner, its mode and the space on the disk.",
+                err=True,
+            )
+            raise SystemExit(1) from None
         where = traceback.extract_tb(trouble.__traceback__)[-1]
         name = f"{where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
         click.echo(

@@ -209,11 +209,13 @@ def serve(state_dir: Path, port: int, say: Callable[[str], None]) -> int:
 
 
 @click.command("store")
-@click.option("--port", default=0, show_default="socket only", help="Also listen on this port of 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="socket only",
+              help="Also listen on this port of 127.0.0.1.")  # fmt: skip
 def store_command(port: int) -> None:
     """Run the embedded store in the foreground (state directory: LYNC_DR_STATE)."""
-    state_dir = Path(os.environ.get("LYNC_DR_STATE") or ".lync-dr")
-    sys.exit(serve(state_dir, port, click.echo))
+    from config.load import load_settings
+
+    sys.exit(serve(load_settings().state, port, click.echo))
 
 
 def _data_dir(state_dir: Path) -> Path:

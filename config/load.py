@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import rfc8785
 from pydantic import BaseModel, ValidationError
@@ -241,11 +242,13 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def _forms(given: Mapping[str, Any]) -> None:
     """Refuses addresses and tokens of the wrong form before anything is tried with them."""
     url = given.get("redis_url", "")
-    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+    if url and not (url.startswith(("redis://", "rediss://", "unix://")) and _port_is_sound(url)):
         shape = "redis://host:6379, rediss://host:6379 or unix:///path/to/socket"
         raise ConfigError(
             f"LYNC_DR_REDIS_URL: expected {shape}; found something else (not repeated: it may hold a password)."
         )
+    if "state" in given and given["state"].exists() and not given["state"].is_dir():
+        raise ConfigError(f"LYNC_DR_STATE: expected a directory; {given['state']} is something else.")
     api = given.get("slack_api_url", "")
     if api and not api.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
         raise ConfigError("SLACK_API_URL: expected an https address (plain http only on this machine).")
@@ -261,6 +264,13 @@ def _forms(given: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"{_SECRETS[field_name]}: expected a token that begins with {prefix}; found another kind."
             )
+
+
+def _port_is_sound(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _refuse_misspelt(env: Mapping[str, str], known: set[str]) -> None:

@@ -152,6 +152,8 @@ ENVIRONMENTS: list[tuple[dict[str, str], str]] = [
     ({"SLACK_API_URL": "http://example.com/"}, "SLACK_API_URL: expected an https address"),
     ({"SLACK_APP_TOKEN_FILE": "/no/such"}, "SLACK_APP_TOKEN_FILE names /no/such, which cannot be read"),
     ({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_BOT_TOKEN_FILE": "/x"}, "are both set; keep one of them"),
+    ({"LYNC_DR_REDIS_URL": f"redis://:{PLANTED}@host:many"}, "LYNC_DR_REDIS_URL: expected redis://host:6379"),
+    ({"LYNC_DR_STATE": __file__}, "LYNC_DR_STATE: expected a directory"),
     ({"LYNC_DR_HTTP_LISTEN": "foo"}, "LYNC_DR_HTTP_LISTEN: expected host:port such as 127.0.0.1:8080"),
     ({"LYNC_DR_HTTP_LISTEN": "127.0.0.1:99999"}, "port from 1 to 65535; found '127.0.0.1:99999'"),
     ({"LYNC_DR_WEAK_STORE": "yes"}, "LYNC_DR_WEAK_STORE: expected ok"),
@@ -186,16 +188,23 @@ def test_the_address_of_a_pager_is_one_and_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("env", "sentence"),
-    [({"LYNC_DR_HTTP_LISTEN": "foo"}, "LYNC_DR_HTTP_LISTEN: expected"), ({}, "SLACK_BOT_TOKEN is missing")],
+    ("argv", "env", "code", "sentence"),
+    [
+        (["bot"], {"LYNC_DR_HTTP_LISTEN": "foo"}, 2, "LYNC_DR_HTTP_LISTEN: expected"),
+        (["bot"], {}, 2, "SLACK_BOT_TOKEN is missing"),
+        (["store", "--port", "99999"], {}, 2, "99999 is not in the range"),
+        (["keys", "init", "x", "--kind", "cli"], {"LYNC_DR_STATE": "/dev/null/x"}, 1, "/dev/null/x cannot be read or"),
+    ],
 )
-def test_a_wrong_setting_ends_the_bot_with_code_2_and_one_sentence(env: dict[str, str], sentence: str) -> None:
+def test_a_wrong_setting_ends_with_its_code_and_one_sentence(
+    argv: list[str], env: dict[str, str], code: int, sentence: str
+) -> None:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("LYNC_DR_", "SLACK_"))}
     said = subprocess.run(
-        [sys.executable, "-m", "cli", "bot"], cwd=CONFIG.parent, env={**clean, **env}, capture_output=True, text=True,
+        [sys.executable, "-m", "cli", *argv], cwd=CONFIG.parent, env={**clean, **env}, capture_output=True, text=True,
         timeout=30, check=False,
     )  # fmt: skip
-    assert said.returncode == 2
+    assert said.returncode == code
     assert sentence in said.stderr
     assert "Traceback" not in said.stderr
 
