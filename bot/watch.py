@@ -219,10 +219,7 @@ class Watch:
 
     def _ask(self, state: Incident) -> None:
         """A plan that nobody was asked about yet: the first, or one that differs from what was voided."""
-        planned, request = state.planned, state.request
-        if planned is None or state.hard_stop is not None or state.run_request is not None:
-            return
-        if request is None or (request.state == "void" and request.digest != planned.digest):
+        if state.ask_due:
             self.desk.do(state.id, AskApproval(None, secrets.token_hex(16)))
 
     def _look(self, state: Incident, kept: _Kept) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import click
 
-from config.load import ConfigError, Configuration, load_all, load_settings, ruled_by
+from config.load import ConfigError, Configuration, load_all, load_settings, ruled_by, under_policy
 from config.load import load_policy as read_policy
 from config.settings import Settings
 from incident.desk import Desk, NoRules
@@ -18,7 +18,7 @@ from incident.doorbell import RqDoorbell
 from incident.journal import Journal
 from incident.journals.opening import open_journal
 from incident.keys import Keys, load_keys, load_writer
-from incident.policy import Rules
+from incident.policy import ConfigDigests, Rules
 from incident.state import Incident
 
 
@@ -64,7 +64,7 @@ def open_journal_of(settings: Settings, writer: str | None) -> tuple[Journal, Ke
     return journal, keys
 
 
-def fresh_rules(settings: Settings, practice: bool = False) -> Callable[[], Rules]:
+def fresh_rules(settings: Settings, configuration: Configuration) -> Callable[[], Rules]:
     """The rules; the policy is read anew when its file has changed, so a right that was taken away counts at once.
 
     With a file that cannot be used nothing is decided that could start anything: `NoRules`, with the loader's
@@ -85,10 +85,20 @@ def fresh_rules(settings: Settings, practice: bool = False) -> Callable[[], Rule
                 policy = ruled_by(read_policy(settings.policy), settings)
             except ConfigError as wrong:
                 raise NoRules(str(wrong), last) from None
-            known = kept["rules"] = (mark, Rules(policy=policy, practice=practice, version=version()))
+            practice = bool(configuration.endpoints.practice)
+            seals = digests_of(configuration._replace(policy=policy))
+            known = kept["rules"] = (
+                mark, Rules(policy=policy, digests=seals, practice=practice, version=version())
+            )  # fmt: skip
         return known[1]
 
     return rules
+
+
+def digests_of(configuration: Configuration) -> dict[str, ConfigDigests]:
+    """What these files say about each paired pool: compared with what the worker that looked was given."""
+    ruled = configuration._replace(estate=under_policy(configuration.estate, configuration.policy))
+    return {name: ruled.digests(name) for pair in ruled.estate.pair for name in pair.pools}
 
 
 def open_root(writer: str | None) -> Root:
@@ -96,7 +106,7 @@ def open_root(writer: str | None) -> Root:
     settings = load_settings()
     configuration = load_all(settings)
     journal, keys = open_journal_of(settings, writer)
-    desk = Desk(journal, fresh_rules(settings, bool(configuration.endpoints.practice)), now)
+    desk = Desk(journal, fresh_rules(settings, configuration), now)
     return Root(configuration, journal, desk, RqDoorbell(settings.store_url), keys)
 
 

@@ -33,7 +33,7 @@ class Steward:
             return state
         if self._over(state):
             self.root.desk.do(state.id, Tick())
-        elif state.phase == "looking" and state.planned is not None:
+        elif state.ask_due:
             self.root.desk.do(state.id, AskApproval(None, secrets.token_hex(16)))
         elif state.phase in ("looking", "asking", "hard_stopped"):
             self.look(state)

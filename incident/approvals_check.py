@@ -35,7 +35,7 @@ class Finding:
 
 def judge(state: Incident, policy: Policy | None, request: Request) -> tuple[Finding, ...]:
     """What is wrong with this request's approval by `policy`; empty where it holds."""
-    found = [*_asker(state, policy, request), *_red(state, policy, request)]
+    found = [*_asker(state, policy, request), *_shown(state, request), *_red(state, policy, request)]
     good: set[str] = set()
     for vote in request.votes:
         wrong = _vote(state, policy, request, vote)
@@ -74,6 +74,24 @@ def _holds(policy: Policy | None, actor: Actor, role: Role, seq: int) -> list[Fi
         return [Finding("unseen", f"Record {seq}: the account of {person.name} was not looked at.", seq)]
     if actor.via == "cli" and actor.code_step is None:
         return [Finding("unproven", f"Record {seq}: {person.name} did not prove who they are in the terminal.", seq)]
+    return []
+
+
+def _shown(state: Incident, request: Request) -> list[Finding]:
+    """The card's colour and warnings, which no digest covers, are those of the plan itself, which its digest covers."""
+    planned = state.planned
+    if planned is None or planned.digest != request.digest or "warnings" not in planned.plan:
+        return []
+    warnings = [dict(w) for w in planned.plan["warnings"]]
+    levels = {str(w.get("level")) for w in warnings}
+    due = "red" if "red" in levels else "amber" if levels else "green"
+    if {planned.level, request.level} != {due}:
+        text = f"The card was {request.level}, and the plan under it is {due}."
+        return [Finding("level", text, request.seq)]
+    if [(w["level"], w["why"], w["do"]) for w in warnings] != [
+        (w.get("level"), w.get("text"), w.get("todo")) for w in planned.warnings
+    ]:
+        return [Finding("warnings", "The warnings on the card are not those of the plan under it.", request.seq)]
     return []
 
 

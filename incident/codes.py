@@ -106,6 +106,8 @@ _REASONS: Final = (
     Reason("unsettled", "038", "A step is not settled, so the run cannot end.", ("RUN",)),
     Reason("too_early", "040", "Planned work may not begin before its hour.", ("RUN",)),
     Reason("no_hand", "039", "No worker has taken the run.", ("RUN",)),
+    Reason("files", "042", "This worker's files are not those with which the plan was made.", ("RUN",)),
+    Reason("pair_passed", "044", "The pair of pools has passed to another open incident.", ("RUN",)),
     Reason("recheck", "041", "The last click is old, and Slack was not asked again about the approvers.", ("RUN",)),
 )
 REASONS: Final = {reason.key: reason for reason in _REASONS}

@@ -191,6 +191,8 @@ class Stop:
 
     actor: Actor
     why: str = ""
+    host: str = ""
+    """The host of the terminal this came from, for one who could not prove who they are."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,20 @@ from itertools import takewhile
 from string import ascii_lowercase
 from typing import Final
 
-from incident.commands import AddNote, Approve, Cancel, Command, Declare, Decline, Refusal, Stop, Tick
+from incident.commands import (
+    AddNote,
+    Approve,
+    BeginCall,
+    Cancel,
+    Command,
+    Declare,
+    Decline,
+    GoOn,
+    Refusal,
+    StartRun,
+    Stop,
+    Tick,
+)
 from incident.decide import decide
 from incident.decide.case import Case, no
 from incident.events import (
@@ -61,6 +74,8 @@ HOLDING_BACK: Final = (Stop, Decline, Cancel, AddNote, Tick)
 """Commands that can start nothing."""
 CODE_LIVES: Final = timedelta(minutes=10)
 """Far longer than a one-time code can be used (RFC 6238 steps of 30 s, one early or late) with clocks that are off."""
+NEEDS_PAIR: Final = (GoOn, StartRun, BeginCall)
+"""Commands that only the incident with the claim on the pair may give."""
 LETTERS: Final = (*ascii_lowercase, *(a + b for a in ascii_lowercase for b in ascii_lowercase))
 
 
@@ -275,7 +290,8 @@ class Desk:
     def _try(self, folded: _Folded, command: Command, take: Sequence[str], give: Sequence[str]) -> Answer | None:
         """One round; None where somebody else was faster."""
         state, incident = folded.state, folded.state.id
-        decided = decide(state, command, self._rules_for(command), self.clock())
+        pair_with = self._pair_with(state) if isinstance(command, NEEDS_PAIR) else ""
+        decided = decide(state, command, self._rules_for(command), self.clock(), pair_with=pair_with)
         refusal = decided if isinstance(decided, Refusal) else None
         if refusal is not None:
             events = self._to_record(state, refusal)
@@ -293,6 +309,14 @@ class Desk:
         self._count(incident, events)
         after = self._look(incident).state
         return Answer(incident, after, () if refusal else tuple(decided), refusal)  # type: ignore[arg-type]
+
+    def _pair_with(self, state: Incident) -> str:
+        """The other open incident that has this one's pair. That it passed is also written in this incident's record,
+        so an append decided on an older answer is refused and decided again."""
+        pair = pair_of(state.declared.pool, state.declared.partner)
+        return next(
+            (i.incident for i in self.journal.incidents() if i.open and i.pair == pair and i.incident != state.id), ""
+        )
 
     # --- declaring -----------------------------------------------------------------------------------------
 

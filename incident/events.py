@@ -251,6 +251,8 @@ class Asked(Event):
     level: Level
     start_at: datetime | None = None
     again: bool = False
+    differs: tuple[str, ...] = ()
+    """Which of estate, endpoints, policy and playbook the worker that looked has otherwise than who asks."""
 
 
 class StillDisaster(Event):

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from incident import events as ev
 from incident.events import Event, Json
-from incident.plans import changes, is_task
+from incident.plans import changes, is_task, proves_itself
 from incident.state import (
     Attempt,
     Failure,
@@ -160,7 +160,7 @@ def _surveyed(state: Incident, event: ev.Surveyed, record: Folded) -> Incident:
 
 def _planned(state: Incident, event: ev.Planned, record: Folded) -> Incident:
     steps = state.steps if state.run_request is not None else steps_of(event.plan)
-    return replace(state, planned=event, hard_stop=None, steps=steps)
+    return replace(state, planned=event, planned_seq=record.seq, hard_stop=None, steps=steps)
 
 
 def steps_of(plan: Json) -> tuple[StepState, ...]:
@@ -194,6 +194,7 @@ def _asked(state: Incident, event: ev.Asked, record: Folded) -> Incident:
         asker_counts=event.asker_counts,
         level=event.level,
         start_at=event.start_at,
+        differs=event.differs,
     )
     # Why a hand would not begin belonged to the question before; the same reason is said again about this one.
     asked = replace(state, requests=(*state.requests, request), run_refused=None)
@@ -217,7 +218,7 @@ def _end_request(
     def end(request: Request) -> Request:
         if request.state not in ("open", "approved") and not (request.state == "used" and unsent):
             return request
-        return replace(request, state=became, ended_at=record.when, ended_by=by, why=why)
+        return replace(request, state=became, ended_at=record.when, ended_seq=record.seq, ended_by=by, why=why)
 
     return _on_request(state, wanted, end)
 
@@ -532,14 +533,23 @@ def _proven(state: Incident, event: ev.Proven, record: Folded) -> Incident:
 
 
 def _confirmed(state: Incident, event: ev.Confirmed, record: Folded) -> Incident:
-    state = replace(state, confirmed=event, confirmed_by=_name(event))
-    if state.clocks.t5 is None:
-        state = _doing(replace(state, clocks=replace(state.clocks, t5=record.when)), record.when, "end")
-    return state
+    state = replace(state, confirmed=event, confirmed_by=_name(event), confirmed_at=record.when)
+    watched = any(proves_itself(step) and not step.settled for step in state.steps)
+    return state if watched else _proven_by_person(state, record.when)
+
+
+def _proven_by_person(state: Incident, at: datetime) -> Incident:
+    """T5 is what a person saw, where nothing proves service by itself."""
+    if state.clocks.t5 is not None or state.confirmed_at is None:
+        return state
+    return _doing(replace(state, clocks=replace(state.clocks, t5=state.confirmed_at)), at, "end")
 
 
 def _run_ended(state: Incident, event: ev.RunEnded, record: Folded) -> Incident:
-    return _doing(replace(state, run_ended=event.result), record.when, "people" if not state.proven else "end")
+    state = replace(state, run_ended=event.result)
+    if event.result == "complete":
+        state = _proven_by_person(state, record.when)
+    return _doing(state, record.when, "people" if state.clocks.t5 is None else "end")
 
 
 _CHANGES: dict[type[Event], Callable[[Incident, Any, Folded], Incident]] = {

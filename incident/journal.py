@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from incident.events import Event
 from incident.record import GENESIS, Record
@@ -181,6 +181,30 @@ class JournalShorter(JournalError):
 
 class CopyTrouble(JournalError):
     """This host's own copy cannot be read or written."""
+
+
+@dataclass(frozen=True)
+class Halt:
+    """Why nothing is done about one incident any more, until people have looked: a record that cannot be believed."""
+
+    incident: str
+    kind: Literal["shorter", "differs", "unbelievable", "copy"]
+    """Said once for each incident and kind."""
+    text: str
+
+
+def halt_of(trouble: BaseException, incident: str = "") -> Halt | None:
+    """The halt that a journal's exception means; None where the store is merely away or somebody was faster.
+
+    `incident` is what was asked for, where the exception does not say.
+    """
+    if isinstance(trouble, JournalShorter):
+        return Halt(trouble.incident, "shorter", str(trouble))
+    if isinstance(trouble, JournalDiffers):
+        return Halt(trouble.incident, "differs", str(trouble))
+    if isinstance(trouble, BadJournal):
+        return Halt(trouble.incident, "unbelievable", str(trouble))
+    return Halt(incident, "copy", str(trouble)) if isinstance(trouble, CopyTrouble) else None
 
 
 class Journal(Protocol):

@@ -45,6 +45,11 @@ def changes(step: StepState) -> bool:
     return isinstance(act, dict) and "cmdlet" in act and step.plan.get("effect") != "observe"
 
 
+def proves_itself(step: StepState) -> bool:
+    """True for a step that shows by itself, without a person, that service is there."""
+    return part_of(step) == "proof" and not is_task(step)
+
+
 def literal_of(act: Any) -> str:
     """The call as PowerShell text, letter for letter as the card showed it and as an intent must name it."""
     if not isinstance(act, dict) or "cmdlet" not in act:

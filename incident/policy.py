@@ -196,12 +196,17 @@ class ConfigDigests(Frozen):
     policy: str
     playbook: str
 
+    def differences(self, other: ConfigDigests) -> tuple[str, ...]:
+        """Which of the four are not the other's, by the names people know them by."""
+        return tuple(name for name in type(self).model_fields if getattr(self, name) != getattr(other, name))
+
 
 class Rules(Frozen):
     """All that `decide` may know beside the record: the policy and the digests of this process."""
 
     policy: Policy
-    digests: ConfigDigests | None = None
+    digests: Mapping[str, ConfigDigests] = {}
+    """Pool -> what this process's own files say about its pair."""
     practice: bool = False
     """True where the endpoints say that this is a rehearsal; printed as a banner."""
     version: str = "0"

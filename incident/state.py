@@ -73,6 +73,8 @@ class Request:
     asker_counts: bool
     level: Literal["green", "amber", "red"]
     start_at: datetime | None = None
+    differs: tuple[str, ...] = ()
+    """Which files of the worker that looked are not those of the bot; said on the card before anybody approves."""
     still_disaster: bool = False
     still_by: Actor | None = None
     still_seq: int = 0
@@ -81,6 +83,7 @@ class Request:
     state: Literal["open", "approved", "declined", "lapsed", "void", "used"] = "open"
     """used = the run has begun under it."""
     ended_at: datetime | None = None
+    ended_seq: int = 0
     ended_by: str = ""
     why: tuple[str, ...] = ()
     approved_at: datetime | None = None
@@ -237,6 +240,7 @@ class Incident:
     survey: Surveyed | None = None
     surveys: int = 0
     planned: Planned | None = None
+    planned_seq: int = 0
     hard_stop: HardStopped | None = None
     requests: tuple[Request, ...] = ()
     hand: Hand | None = None
@@ -259,6 +263,7 @@ class Incident:
     proven: str = ""
     confirmed: Confirmed | None = None
     confirmed_by: str = ""
+    confirmed_at: datetime | None = None
     run_ended: Literal["", "complete", "aborted"] = ""
     closed: str = ""
     """The result, once closed."""
@@ -278,6 +283,17 @@ class Incident:
     def request(self) -> Request | None:
         """The last approval question."""
         return self.requests[-1] if self.requests else None
+
+    @property
+    def ask_due(self) -> bool:
+        """Whether the plan that stands is one that nobody was asked about: the first, another one than was voided, or
+        the same one found again after a look that had made an end of it."""
+        if self.planned is None or self.hard_stop is not None or self.run_request is not None:
+            return False
+        last = self.request
+        if last is None:
+            return True
+        return last.state == "void" and (last.digest != self.planned.digest or self.planned_seq > last.ended_seq)
 
     @property
     def aborted(self) -> bool:

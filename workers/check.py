@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from incident.commands import StartRun
 from incident.state import Incident
 from playbooks.facts import Facts, feeding, looks, read
-from playbooks.plan import Plan, broken, digest
+from playbooks.plan import Plan, broken, code, digest, words
 from playbooks.registry import plan_for
 from workers.remote.door import RunId
 from workers.tools import Tools
@@ -35,7 +35,7 @@ class Rebuilt:
     plan: Plan | None
     digest: str
     same: bool
-    """The journalled plan is this one, byte for byte."""
+    """The journalled plan is this one, byte for byte, under the same six characters and four words."""
 
 
 def rebuild(tools: Tools, state: Incident) -> Rebuilt:
@@ -50,7 +50,10 @@ def rebuild(tools: Tools, state: Incident) -> Rebuilt:
         return Rebuilt(None, NOT_BUILT, False)
     if not isinstance(made, Plan):
         return Rebuilt(None, NOT_BUILT, False)
-    return Rebuilt(made, digest(made, tools.own.slices(pool)), _same(made.data(), planned.plan))
+    seal = digest(made, tools.own.slices(pool))
+    # What people read aloud and typed is not under the digest, so it is made again here too.
+    said = (planned.short, planned.words) == (code(seal), tuple(words(seal).split()))
+    return Rebuilt(made, seal, said and _same(made.data(), planned.plan))
 
 
 def _same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:

@@ -59,10 +59,15 @@ _STORIES: Final[dict[type, Callable[[Case, Any], tuple[Event, ...] | Refusal]]] 
 }
 
 
-def decide(state: Incident | None, command: Command, rules: Rules, now: datetime) -> tuple[Event, ...] | Refusal:
-    """Events to append (perhaps none), or the refusal. `state` is None where there is no incident yet."""
+def decide(
+    state: Incident | None, command: Command, rules: Rules, now: datetime, *, pair_with: str = ""
+) -> tuple[Event, ...] | Refusal:
+    """Events to append (perhaps none), or the refusal. `state` is None where there is no incident yet.
+
+    `pair_with` names the open incident to which the pair has passed, which no incident's own record tells.
+    """
     moment = max(now, state.at) if state is not None else now
-    case = Case(state, rules, moment)
+    case = Case(state, rules, moment, pair_with)
     if state is None and not isinstance(command, c.Declare):
         return no(case, "no_incident", "find", "There is no such incident. Nothing happened.")
     return _STORIES[type(command)](case, _known_as(command, rules))

@@ -67,7 +67,7 @@ def ask(case: Case, command: AskApproval) -> Result:
     if last is not None:
         if last.state == "approved" or (last.state == "open" and case.now < last.expires):
             return no(case, "asked", "ask", f"The question is {last.state} already.", actor)
-        unanswered = last.digest == planned.digest and not command.again
+        unanswered = last.digest == planned.digest and not command.again and not state.ask_due
         if unanswered or any(r.nonce == command.nonce for r in state.requests):
             return no(case, "asked", "ask", "This plan was asked about. It can be asked again with one tap.", actor)
     asker = state.declared.actor.person if state.declared.actor else None
@@ -90,8 +90,15 @@ def ask(case: Case, command: AskApproval) -> Result:
         asker_counts=counts,
         level=planned.level,
         again=command.again,
+        differs=_differs(case),
     )
     return (*lapse, asked)
+
+
+def _differs(case: Case) -> tuple[str, ...]:
+    """Which files of the worker that looked are not this process's own: people see it before they approve."""
+    mine, survey = case.rules.digests.get(case.pool), case.incident.survey
+    return mine.differences(survey.digests) if mine is not None and survey is not None else ()
 
 
 def approve(case: Case, command: Approve) -> Result:

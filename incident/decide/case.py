@@ -22,6 +22,8 @@ class Case:
     state: Incident | None
     rules: Rules
     now: datetime
+    pair_with: str = ""
+    """The other open incident to which the pair of pools has passed; empty where it is this one's."""
 
     @property
     def incident(self) -> Incident:

@@ -107,6 +107,8 @@ def start_run(case: Case, command: StartRun) -> Result:
         return hand_no("not_approved", f"{state.id} is not approved.")
     if state.stop is not None:
         return hand_no("halted", "A stop is standing.")
+    if case.pair_with:
+        return _passed(case)
     refused = _why_not_start(case, command, request)
     if refused is None:
         return (RunStarted(cause=(request.seq, *(v.seq for v in request.votes)), request=request.number,
@@ -131,6 +133,12 @@ def _why_not_start(case: Case, command: StartRun, request: Request) -> tuple[str
     if request.window_ends is None or case.now >= request.window_ends:
         over = case.time(request.window_ends)
         return "window_over", f"Approved, but not begun by {over}. Nothing was changed. Ask again.", False
+    survey = case.incident.survey
+    other = command.digests.differences(survey.digests) if survey is not None else ()
+    if other and survey is not None:
+        files = " and ".join(other)
+        text = f"This worker's {files} is not what {survey.host} made the plan with. Nothing was changed."
+        return "files", f"{text} Give both hosts the same files, then ask again.", True
     digests = {command.digest, request.digest, planned.digest if planned else ""}
     if len(digests) != 1:
         text = "The plan, built again here from the record, is not the approved one. Nothing was changed."
@@ -157,6 +165,11 @@ def _not_mine(case: Case, epoch: int) -> Refusal | None:
     if epoch != state.epoch:
         return hand_no("epoch", f"Another worker has taken over {state.id} (epoch {state.epoch}, this hand {epoch}).")
     return None
+
+
+def _passed(case: Case) -> Refusal:
+    text = f"The pair is in the hands of {case.pair_with} now; {case.incident.id} sends nothing more."
+    return hand_no("pair_passed", text)
 
 
 def _mine_and_started(case: Case, epoch: int) -> Refusal | None:
@@ -197,6 +210,8 @@ def begin_call(case: Case, command: BeginCall) -> Result:
     wrong = _mine_and_started(case, command.epoch)
     if wrong is not None:
         return wrong
+    if case.pair_with:
+        return _passed(case)
     if other := departs(step, command):
         return hand_no("not_in_plan", f"The approved plan's step {step.id} {other}. Nothing was sent.")
     continues = step.continues(command.call_no)

@@ -62,7 +62,7 @@ def declare(case: Case, command: Declare) -> Result:
             channel=command.channel,
             rto_s=pair.rto_s,
             practice=case.rules.practice,
-            digests=case.rules.digests,
+            digests=case.rules.digests.get(command.pool),
             said_since=command.since,
             kept_t1=command.t1,
             linked=command.linked,

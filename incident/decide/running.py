@@ -7,27 +7,34 @@ from incident.commands import Confirm, GoOn, Refusal, Rule, Stop
 from incident.decide.case import Case, Result, no
 from incident.decide.requests import as_person, open_or_refusal
 from incident.decide.who import authorise, identify, unproven
-from incident.events import Confirmed, Event, Ruling, RulingVoted, StopOrdered, WentOn
+from incident.events import Actor, Confirmed, Event, Ruling, RulingVoted, StopOrdered, WentOn
+from incident.plans import changes, is_task
 from incident.policy import Person
 from incident.state import Failure, StepState
 
 
 def stop(case: Case, command: Stop) -> Result:
-    """Anybody in the policy may stop, also where Slack cannot be asked about the account: stopping is safe."""
+    """Anybody in the policy may stop, also where Slack cannot be asked about the account: stopping is safe.
+
+    In a terminal also without a one-time code, for a disaster finds people without their phone. The record then names
+    nobody: it says at which terminal somebody stopped the run, and who they said they were.
+    """
     who = identify(case, command.actor, "stop", need_account=False)
     if isinstance(who, Refusal):
         return who
-    if command.actor.via == "cli" and (wrong := unproven(case, command.actor, who, "stop")):
-        return wrong
     if closed := open_or_refusal(case, "stop", command.actor):
         return closed
-    state = case.incident
+    state, actor = case.incident, as_person(command.actor, who)
+    if actor.via == "cli" and unproven(case, actor, who, "stop") is not None:
+        where = f"the terminal of {command.host}" if command.host else "a terminal"
+        name = f"somebody at {where}, who says to be {who.name} (not proven)"
+        actor = Actor(person=None, name=name, via="cli")
     if state.run_ended:
         return no(case, "not_running", "stop", "The run has ended; nothing is left to stop.", command.actor)
     if state.stop is not None:
         by = state.stop.by.name if state.stop.by else "the system"
         return no(case, "stopped", "stop", f"Stopped already by {by} at {case.time(state.stop.at)}.", command.actor)
-    return (StopOrdered(actor=as_person(command.actor, who), why=command.why),)
+    return (StopOrdered(actor=actor, why=command.why),)
 
 
 def go_on(case: Case, command: GoOn) -> Result:
@@ -39,6 +46,9 @@ def go_on(case: Case, command: GoOn) -> Result:
         return closed
     if case.incident.stop is None:
         return no(case, "not_stopped", "go_on", "No stop is standing.", command.actor)
+    if case.pair_with:
+        text = f"The pair is in the hands of {case.pair_with} now, so this run does not go on. Nothing was sent."
+        return no(case, "pair_busy", "go_on", text, command.actor)
     return (WentOn(actor=as_person(command.actor, who)),)
 
 
@@ -110,13 +120,18 @@ def _more(missing: int) -> str:
 
 
 def confirm(case: Case, command: Confirm) -> Result:
-    """A person saw service work on the surviving pool."""
+    """A person saw service work on the surviving pool, once everything is moved, or when it is their turn."""
     who = authorise(case, command.actor, "confirm", ("operate",))
     if isinstance(who, Refusal):
         return who
     if closed := open_or_refusal(case, "confirm", command.actor):
         return closed
-    if case.incident.clocks.t3 is None and not case.incident.run_ended:
-        text = "Nothing has been moved yet, so there is nothing to confirm."
+    state = case.incident
+    first = next((s for s in state.steps if not s.settled), None)
+    moving = next((s for s in state.steps if changes(s) and not s.settled), None)
+    theirs = first is not None and is_task(first)
+    if state.run_request is None or (moving is not None and not theirs):
+        still = f"{moving.title} is not done yet" if moving and state.run_request else "Nothing has been moved yet"
+        text = f"{still}, so there is nothing to confirm."
         return no(case, "nothing_to_confirm", "confirm", text, command.actor)
     return (Confirmed(actor=as_person(command.actor, who), text=command.text),)

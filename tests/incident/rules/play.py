@@ -38,7 +38,7 @@ CHEN = person("chen", "approve", "operate", order=2, mobile="+44 2")
 DANA = person("dana", "approve", "operate", "audit", "declare", order=3)
 WATCHER = person("wim", "watch")
 POLICY = Policy(team=TEAM, home_channel="C0HOME", persons=(RITA, BO, CHEN, DANA, WATCHER))
-RULES = Rules(policy=POLICY, digests=DIGESTS)
+RULES = Rules(policy=POLICY, digests={"fe1": DIGESTS, "fe2": DIGESTS})
 
 
 def account(**more: Any) -> Account:

@@ -13,13 +13,13 @@ from incident.events import CardRef, Intent, Ruling, RunStarted, Voted
 from incident.fold import fold
 from incident.verify_approval import breaches
 
-from .play import DIGEST, POLICY, T1, TEAM, Play, who
+from .play import DIGEST, DIGESTS, POLICY, T1, TEAM, Play, who
 
 
 def begun(level: str = "green") -> Play:
     play = Play().approved(level)
     play.done(c.TakeHand("w2", "a"))
-    play.done(c.StartRun(1, play.s.request.digest, play.rules.digests))
+    play.done(c.StartRun(1, play.s.request.digest, DIGESTS))
     play.done(play.begin("cms"))
     return play
 
@@ -96,7 +96,7 @@ def test_a_terminal_approval_may_rest_on_what_slack_said_within_a_day_and_starts
     play = Play().asked().after(60)
     play.done(play.approve(actor=actor, card=None, code=c.Code(77)))
     play.done(c.TakeHand("w2", "a"))
-    play.after(200).done(c.StartRun(1, DIGEST, play.rules.digests))
+    play.after(200).done(c.StartRun(1, DIGEST, DIGESTS))
     play.done(play.begin("cms"))
     assert breaches(play.records, POLICY) == ()
     stale = who("UBO", looked_at=T1 - timedelta(hours=25)).account
@@ -108,7 +108,7 @@ def test_a_terminal_approval_may_rest_on_what_slack_said_within_a_day_and_starts
 def test_a_run_begins_long_after_a_click_only_when_slack_was_asked_again_or_was_away():
     play = Play().approved()
     play.done(c.TakeHand("w2", "a"))
-    start = c.StartRun(1, DIGEST, play.rules.digests)
+    start = c.StartRun(1, DIGEST, DIGESTS)
     refused = play.after(90).refused(start)
     assert (refused.code, "ask Slack again" in refused.text) == ("RUN041E", True)
     assert play.s.request.state == "approved", "the approval stands; only the look at the people is missing"

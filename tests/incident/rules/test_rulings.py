@@ -8,10 +8,14 @@ import pytest
 
 from incident import commands as c
 from incident.approvals_check import judge, judge_words
+from incident.events import HardStopped
+from incident.fold import fold
+from incident.plans import literal_of
 from incident.rulings import quorum
 from incident.verify_approval import breaches
 
-from .play import CARD, DIGEST, POLICY, RULES, Play, person, who
+from .house import House, approve
+from .play import CARD, DECLARE, DIGEST, DIGESTS, NONCE, PLAN, POLICY, RULES, Play, person, planned, surveyed, who
 
 TABLE = [
     # what the call gave, what the look says, verdict, persons
@@ -154,7 +158,7 @@ def test_only_calls_of_the_approved_plan_and_only_while_the_approval_holds_here(
     worker = Play(rules=RULES).approved()
     worker.done(c.TakeHand("w2", "a"))
     worker.rules = play.rules
-    refusal = worker.refused(c.StartRun(1, request.digest, RULES.digests))
+    refusal = worker.refused(c.StartRun(1, request.digest, DIGESTS))
     assert (refusal.code, [e.kind for e in refusal.events]) == ("RUN025E", ["run_refused", "voided"])
 
 
@@ -166,13 +170,13 @@ def test_the_start_is_refused_for_another_digest_a_lost_assumption_a_stop_or_a_w
     ):
         play = Play().approved()
         play.done(c.TakeHand("w2", "a"))
-        start = c.StartRun(**{"epoch": 1, "digest": play.s.request.digest, "digests": RULES.digests, **change})
+        start = c.StartRun(**{"epoch": 1, "digest": play.s.request.digest, "digests": DIGESTS, **change})
         assert play.refused(start).code == code
         assert play.s.run_refused[0] == code
     play = Play().approved()
     play.done(c.TakeHand("w2", "a"))
     play.done(c.Stop(who("UWIM")))
-    assert play.refused(c.StartRun(1, play.s.request.digest, RULES.digests)).code == "RUN023E"
+    assert play.refused(c.StartRun(1, play.s.request.digest, DIGESTS)).code == "RUN023E"
 
 
 def test_late_and_incomplete_results_are_named_so():
@@ -200,7 +204,7 @@ def test_a_stop_before_the_first_call_that_outlasts_the_window_asks_again():
     play.done(c.AskApproval(who("URITA"), "n2", again=True))
     play.done(c.RecordCard(2, CARD))
     play.done(play.approve(request=2, nonce="n2"))
-    play.done(c.StartRun(1, DIGEST, RULES.digests))
+    play.done(c.StartRun(1, DIGEST, DIGESTS))
     play.done(play.begin("cms"))
     assert play.done(c.Tick()) == ()
 
@@ -212,3 +216,78 @@ def test_a_right_lost_between_the_start_and_the_first_call_takes_the_run_back():
     assert play.refused(play.begin("cms")).code == "RUN034E"
     begun = Play().started().carry_out("cms")
     assert begun.done(c.Recheck(1, {"bo": gone})) == (), "after the first call people decide, not an account"
+
+
+def test_who_has_no_code_in_a_terminal_may_stop_and_nobody_is_named_for_it():
+    play = Play().started()
+    play.done(c.Stop(who("bo", via="cli"), host="ops-leeds"))
+    assert play.s.stop.by.person is None
+    assert play.s.stop.by.name == "somebody at the terminal of ops-leeds, who says to be Bo Lund (not proven)"
+    proven = Play().started()
+    proven.done(c.Stop(who("bo", via="cli", step=5), host="ops-leeds"))
+    assert (proven.s.stop.by.person, proven.s.stop.by.name) == ("bo", "Bo Lund")
+
+
+def test_service_is_confirmed_when_all_is_moved_and_counts_where_nothing_proves_itself():
+    play = Play().started()
+    play.carry_out("cms")
+    early = play.refused(c.Confirm(who("UBO")))
+    assert (early.code, "Pool failover, disaster mode is not done yet" in early.text) == ("REF073E", True)
+    play.carry_out("pool").carry_out("dns.meet.dns2")
+    play.done(c.Confirm(who("UBO"), "signed in"))
+    assert play.s.clocks.t5 is None, "the automatic proof is still to come"
+    seen = play.now
+    play.after(20).done(c.FailStep(1, "proof.signin", "no", "no", "cannot_tell", degraded=True))
+    play.done(c.EndRun(1, "complete"))
+    assert play.s.clocks.t5 == seen
+
+
+def test_a_run_whose_pair_passed_to_another_incident_neither_goes_on_nor_sends():
+    house = House()
+    key = house.asked()
+    house.well(house.bot, key, approve("UBO"))
+    house.well(house.worker, key, c.TakeHand("w2", "act-1"), c.StartRun(1, DIGEST, DIGESTS))
+    act = house.worker.state(key).steps[0].plan["act"]
+    begin = c.BeginCall(1, "cms", 1, "fe2.ocsguy.local", literal_of(act), act, "once")
+    other = house.bot.declare(replace(DECLARE, pool="fe2", partner="fe1")).incident
+    lifted = house.bot.do(key, c.GoOn(who("UBO"))).refusal
+    assert lifted is not None
+    assert lifted.code == "REF072E"
+    assert other in lifted.text
+    assert house.worker.do(key, begin).refusal.code == "RUN044E"
+
+
+def test_after_a_hard_stop_that_went_away_the_same_plan_is_asked_about_again():
+    play = Play().approved()
+    play.done(c.RecordSurvey((surveyed(play.now), HardStopped(why="partner-silent", text="fe2 is silent.", todo="x"))))
+    assert not play.s.ask_due
+    play.after(15).done(c.RecordSurvey((surveyed(play.now), planned())))
+    assert play.s.ask_due
+    play.done(c.AskApproval(None, "n2"))
+    assert play.s.phase == "asking"
+
+
+def test_other_files_are_on_the_card_and_a_hand_with_other_files_begins_nothing():
+    other = DIGESTS.model_copy(update={"policy": "9" * 64})
+    play = Play(rules=RULES.model_copy(update={"digests": {"fe1": other}})).approved()
+    assert play.s.request.differs == ("policy",)
+    play.done(c.TakeHand("w2", "a"))
+    refused = play.refused(c.StartRun(1, DIGEST, DIGESTS.model_copy(update={"estate": "9" * 64})))
+    assert (refused.code, "This worker's estate is not what w2" in refused.text) == ("RUN042E", True)
+
+
+def test_a_green_card_over_a_red_plan_starts_nothing():
+    red = {**PLAN, "warnings": [{"level": "red", "code": "x", "why": "fe1 answers", "do": "look"}]}
+    play = Play().declared()
+    for level, said in (
+        ("green", ()),
+        ("red", ()),
+        ("red", ({"level": "red", "text": "fe1 answers", "todo": "look"},)),
+    ):
+        update = {"plan": red, "level": level, "warnings": said}
+        play.state = fold([*play.records])
+        faked = Play(records=list(play.records), state=play.s, now=play.now)
+        faked.done(c.RecordSurvey((surveyed(faked.now), planned().model_copy(update=update))))
+        faked.done(c.AskApproval(None, NONCE))
+        keys = {f.key for f in judge(faked.s, POLICY, faked.s.request)}
+        assert ("level" in keys, "warnings" in keys) == (level == "green", level == "red" and not said)
