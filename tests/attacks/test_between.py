@@ -94,8 +94,8 @@ def test_d7_other_calls_than_the_approved_ones_never_run(card: Card) -> None:
         head = approve(card, "UBO")
         with card.stage.frozen("look"), card.stage.estate(lambda text: text.replace("\n[survey]", f"{more}\n[survey]")):
             thaw()
-            assert why(card, head) == "RUN024E"
-    card.over("VOID", "is not the approved one")
+            assert why(card, head) == "RUN042E"
+    card.over("VOID", "This worker's estate is not what")
     card.nothing_ran()
 
 

@@ -74,11 +74,11 @@ def ask_and_approve(world: World) -> None:
 @pytest.mark.parametrize(
     ("policy", "says"),
     [
-        (POLICY.model_copy(update={"quorum": 3}), "not the approved one"),
-        (POLICY.model_copy(update={"persons": POLICY.persons[:1]}), "not the approved one"),
+        (POLICY.model_copy(update={"quorum": 3}), "is not what ops-leeds made the plan with"),
+        (POLICY.model_copy(update={"persons": POLICY.persons[:1]}), "is not what ops-leeds made the plan with"),
         (
             POLICY.model_copy(update={"persons": (POLICY.persons[0], person("bo", "watch"), POLICY.persons[2])}),
-            "not the approved one",
+            "is not what ops-leeds made the plan with",
         ),
     ],
     ids=["quorum of three", "approver unknown", "approver may only watch"],
@@ -93,7 +93,7 @@ def test_an_approval_by_another_policy_starts_nothing(policy: Policy, says: str)
 def test_another_estate_starts_nothing() -> None:
     world = World().approved()
     estate = world.own.estate.model_copy(update={"cms_home": "fe2"})
-    reaches_nothing(world, world.tools(own=world.own._replace(estate=estate)), "not the approved one")
+    reaches_nothing(world, world.tools(own=world.own._replace(estate=estate)), "is not what ops-leeds made the plan with")
 
 
 def test_what_is_no_longer_so_asks_again() -> None:
