@@ -93,7 +93,7 @@ def test_an_approval_by_another_policy_starts_nothing(policy: Policy, says: str)
 def test_another_estate_starts_nothing() -> None:
     world = World().approved()
     estate = world.own.estate.model_copy(update={"cms_home": "fe2"})
-    reaches_nothing(world, world.tools(own=world.own._replace(estate=estate)), "is not what ops-leeds made the plan with")
+    reaches_nothing(world, world.tools(own=world.own._replace(estate=estate)), "is not what ops-leeds made")
 
 
 def test_what_is_no_longer_so_asks_again() -> None:
