@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from cli.look import lines
-from cli.roots import Root, find_incident, now, open_root
+from cli.roots import Root, find_incident, host, now, open_root
 from cli.steward import Steward, ring_for_hand
 from incident.commands import (
     AddNote,
@@ -243,7 +243,7 @@ cancel = _simple(
 stop = _simple(
     "stop",
     "Nothing after the step in flight will start.",
-    lambda _, actor: Stop(actor),
+    lambda _, actor: Stop(actor, host=host()),
     "Stopped after the step in flight.",
 )
 lead = _simple("lead", "Take the lead.", lambda _, actor: TakeLead(actor), "You have the lead.")

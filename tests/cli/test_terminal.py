@@ -65,7 +65,7 @@ def test_two_persons_wholly_in_a_terminal(installation: Installation) -> None:
     assert (vote.by, vote.actor["person"], vote.actor["via"]) == ("cli", "bo", "cli")
     assert isinstance(vote.actor["code_step"], int)
 
-    again = here.within("stop", "--person", "bo", "--otp", code)
+    again = here.within("go-on", "--person", "bo", "--otp", code)
     assert again.returncode == 1
     assert "This one-time code was used before" in again.stderr
     stopped = here.lync_dr("stop", "--person", "chen", "--otp", here.code("chen"))
@@ -74,11 +74,11 @@ def test_two_persons_wholly_in_a_terminal(installation: Installation) -> None:
     assert [why for why, _ in _refusals(here)] == ["APR020E", "APR049E", "REF032E"]
 
 
-def test_three_wrong_codes_lock_and_nobody_stops_in_anothers_name(installation: Installation) -> None:
+def test_three_wrong_codes_lock_and_nothing_happens_in_anothers_name(installation: Installation) -> None:
     here = installation
     _asked(here)
     said = []
-    for argv in (("stop",), ("approve", "--code", "7K2M9Q"), ("approve", "--code", "7K2M9Q")):
+    for argv in (("go-on",), ("approve", "--code", "7K2M9Q"), ("approve", "--code", "7K2M9Q")):
         done = here.within(*argv, "--person", "bo", "--otp", "00000x")
         assert done.returncode == 1
         said.append(done.stderr.strip())
