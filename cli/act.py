@@ -68,6 +68,8 @@ def prove(root: Root, who: str, otp: str | None) -> Actor:
 
 def actor_of(root: Root, person: Person, code: Code) -> Actor:
     """The actor as the record will have it, with what Slack last said of their accounts."""
+    # So that what is decided here can be read later by the policy that was in force.
+    Register(root.journal).state_policy(root.desk.rules.policy)
     first = person.slack[0] if person.slack else None
     account = worst_account(root, person)
     return Actor(

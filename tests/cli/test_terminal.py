@@ -141,5 +141,5 @@ def test_what_is_refused_before_anything_is_on_record(installation: Installation
     wrong = here.within("declare", "fe1", "--person", "rita", "--otp", "000000")
     assert (wrong.returncode, "one-time code" in wrong.stderr) == (1, True)
     assert not here.journal.incidents()
-    # The wrong code is in the register, the rest named nobody who could be held to it.
-    assert [r.code for r in here.journal.read("register")] == ["REF036E"]
+    # The policy it was judged by and the wrong code are in the register; the rest named nobody to be held to it.
+    assert [r.code for r in here.journal.read("register")] == ["REG010I", "REF036E"]
