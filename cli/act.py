@@ -38,7 +38,7 @@ from incident.decide.hands import CLOCK_LIMIT_S
 from incident.desk import Answer
 from incident.events import Account, Actor
 from incident.journal import JournalError
-from incident.one_time import Seeds
+from incident.one_time import NoSeed, Seeds
 from incident.persons import account_trouble
 from incident.policy import Person
 from incident.register import Register
@@ -242,12 +242,24 @@ cancel = _simple(
     lambda _, actor: Cancel(actor),
     "Cancelled. Nothing was changed.",
 )
-stop = _simple(
-    "stop",
-    "Nothing after the step in flight will start.",
-    lambda _, actor: Stop(actor, host=host()),
-    "Stopped after the step in flight.",
-)
+
+
+@click.command(help="Nothing after the step in flight will start.")
+@click.argument("incident", required=False)
+@person_options
+def stop(incident: str | None, who: str, otp: str | None, writer: str) -> None:
+    """Stop the run. Whoever has no code, or no enrolment on this host, may stop all the same: the record says so."""
+    root = open_root(writer)
+    state = find_incident(root.desk, incident)
+    try:
+        actor = prove(root, who, otp)
+    except NoSeed:
+        person = root.desk.rules.policy.person(who)
+        assert person is not None
+        actor = actor_of(root, person, Code(None))
+    do(root, state, Stop(actor, host=host()), "Stopped after the step in flight.")
+
+
 lead = _simple("lead", "Take the lead.", lambda _, actor: TakeLead(actor), "You have the lead.")
 confirm = _simple(
     "confirm",

@@ -11,6 +11,7 @@ Exit codes: 0 whole and in order · 1 integrity broken · 2 run incomplete · 4 
 """
 
 import base64
+import datetime
 import hashlib
 import json
 import pathlib
@@ -251,31 +252,172 @@ class Check:
             yield f"a {writer[0]} may not write {kind}"
 
     def run(self) -> None:
-        """Intents and outcomes, the end, and two different people before the first change."""
+        """Intents and outcomes, the end, and the approval rule for every start and every call."""
         due: dict[Any, int] = {}
-        voted: dict[str, set[Any]] = {}
-        asker, ended = None, False
+        story, ended = Story(), False
         for r in self.records:
-            body, person = r["body"], (r["actor"] or {}).get("person")
+            body = r["body"]
             kind, call = body["kind"], tuple(body.get(name) for name in ("step", "attempt", "call_no"))
-            asker = person if kind == "declared" else asker
             ended = ended or kind in ("closed", "incident_opened")
-            if kind == "voted":
-                voted.setdefault(body["digest"], set()).add(person)
-            if kind == "run_started" and not {p for p in voted.get(body["digest"], ()) if p and p != asker}:
-                self.say(
-                    "approval", f"Record {r['seq']}: nobody but the asker had approved plan {body['digest'][:12]}."
-                )
+            try:
+                wrong = story.read(r)
+            except (KeyError, TypeError, ValueError, AttributeError) as strange:
+                wrong = [f"nothing can be judged from it ({type(strange).__name__})"]
+            for text in wrong:
+                self.say("approval", f"Record {r['seq']}: {text}.")
             if kind == "intent":
                 due[call] = r["seq"]
-                if body["effect"] != "observe" and not {p for votes in voted.values() for p in votes if p != asker}:
-                    self.say("approval", f"Record {r['seq']}: a change without the approval of a second person.")
             if kind == "outcome" and due.pop(call, None) is None:
                 self.say("completeness", f"Record {r['seq']}: an outcome without an intent, or a second one.")
         for seq in due.values():
             self.say("completeness", f"Record {seq}: the intent has no outcome; it may have run.")
         if not ended:
             self.say("completeness", "The incident is not closed.")
+
+
+# --- the approval rule ------------------------------------------------------------------------------------------
+
+
+class Story:
+    """What has been asked, approved, begun and ruled, up to one record. Who held which right cannot be seen here."""
+
+    def __init__(self) -> None:
+        self.asker: Any = None
+        self.plans: dict[str, Any] = {}
+        self.asked: dict[int, Any] = {}
+        self.votes: dict[int, list[Any]] = {}
+        self.over: set[int] = set()
+        self.begun: Any = None
+        self.stopped = self.changed = self.aborted = False
+        self.last: dict[str, Any] = {}
+        self.failed: dict[str, Any] = {}
+        self.words: dict[Any, dict[Any, str]] = {}
+        self.again: set[str] = set()
+
+    def read(self, r: Any) -> list[str]:
+        """Takes one record in; what was wrong with it, judged by what stood before."""
+        body, person = r["body"], (r["actor"] or {}).get("person")
+        kind = body["kind"]
+        if kind == "declared":
+            self.asker = person
+        elif kind == "planned":
+            self.plans[body["digest"]] = body["plan"]
+        elif kind == "asked":
+            self.asked[body["request"]] = body
+        elif kind == "voted":
+            self.votes.setdefault(body["request"], []).append((r["at"], person, body))
+        elif kind in ("declined", "lapsed", "voided", "revoked"):
+            self.over.add(body["request"])
+            if self.begun is not None and self.begun["request"] == body["request"] and not self.changed:
+                self.begun = None
+        elif kind == "run_started":
+            self.begun = body
+            return self.start(r)
+        elif kind in ("stop_ordered", "went_on"):
+            self.stopped = kind == "stop_ordered"
+        elif kind == "step_failed":
+            self.failed[body["step"]] = body
+        elif kind == "ruling_voted":
+            self.words.setdefault((body["step"], body["attempt"]), {})[person] = body["verdict"]
+        elif kind == "ruling":
+            return self.ruled(body)
+        elif kind == "outcome":
+            self.last[body["step"]] = {**self.last.get(body["step"], {}), "result": body["result"]}
+        elif kind == "intent":
+            return self.sent(body)
+        return []
+
+    def start(self, r: Any) -> list[str]:
+        """Two different people at least, about this plan, while the question was open, and in time."""
+        body = r["body"]
+        asked = self.asked.get(body["request"])
+        if asked is None:
+            return ["the run begins under a question that was never asked"]
+        said = []
+        if asked["digest"] != body["digest"] or body["digest"] not in self.plans:
+            said.append("the run begins with another plan than was asked about")
+        if body["request"] in self.over:
+            said.append("the run begins under a question that was over")
+        if not self.asker or asked["asker"] != self.asker:
+            said.append("the question names another asker than the declaration")
+        votes = [
+            (at, person, vote)
+            for at, person, vote in self.votes.get(body["request"], ())
+            if person and (vote["digest"], vote["nonce"]) == (asked["digest"], asked["nonce"])
+            and at <= later(asked["expires"])
+        ]  # fmt: skip
+        others = {person for _, person, _ in votes} - {self.asker}
+        needed = max(1, asked["others_needed"], max(2, asked["quorum"]) - bool(asked["asker_counts"]))
+        if len(others) < needed:
+            said.append(f"{len(others)} persons beside the asker had approved this plan, and {needed} are due")
+        ends = [vote["window_ends"] for _, _, vote in votes if vote["window_ends"]]
+        if ends and r["at"] > later(max(ends)):
+            said.append("the run begins after its time was over")
+        return said
+
+    def sent(self, body: Any) -> list[str]:
+        """The call of the approved plan's own step, whatever the intent says of itself."""
+        if self.begun is None:
+            return ["a call was sent, and no run had begun under an approval"]
+        plan, key = self.plans.get(self.begun["digest"]) or {}, body["step"]
+        step = next((s for s in plan.get("steps", ()) if s["id"] == key), None)
+        act = (step or {}).get("act") or {}
+        planned = ((step or {}).get("host"), act, literal(act), (step or {}).get("effect") or "once")
+        if planned != (body["host"], body["call"], body["literal"], body["effect"]):
+            return [f"the call of step {key} is not the one of the approved plan"]
+        if planned[3] == "observe":
+            return []
+        said, last = [], self.last.get(key)
+        follows = (
+            last is not None and body["call_no"] > last.get("call_no", 0) and last.get("result") in ("done", "adopted")
+        )
+        if self.stopped and not follows:
+            said.append(f"step {key} was sent while a stop was standing")
+        if self.aborted:
+            said.append(f"step {key} was sent after people had ended the run")
+        fresh = last is None or follows or key in self.again
+        never = last is not None and (last.get("result"), last.get("mode")) == ("not_begun", "task")
+        if planned[3] == "once" and not fresh and not never:
+            said.append(f"step {key} was sent a second time, and people had not ruled that it may be")
+        self.again.discard(key)
+        self.failed.pop(key, None)
+        self.last[key], self.changed = body, True
+        return said
+
+    def ruled(self, body: Any) -> list[str]:
+        """Each person of a ruling has said so; two of them where what was sent once may be half done."""
+        key, verdict, persons = body["step"], body["verdict"], set(body["persons"])
+        if verdict == "retry":
+            self.again.add(key)
+        self.aborted = self.aborted or verdict == "abort"
+        words = self.words.get((key, body["attempt"]), {})
+        if not persons or any(words.get(person) != verdict for person in persons):
+            return [f"the ruling about step {key} names people who had not said so"]
+        plan = self.plans.get(self.begun["digest"]) if self.begun else None
+        step: Any = next((s for s in (plan or {}).get("steps", ()) if s["id"] == key), {})
+        failed, result = self.failed.get(key, {}), self.last.get(key, {}).get("result")
+        unknown, begun = result in ("unknown", "not_begun"), failed.get("begun")
+        documented = step.get("rerun") == "documented" and begun in ("not_begun", "done")
+        sure = not unknown and (begun == "not_begun" or documented)
+        if verdict == "retry" and (step.get("effect") or "once") == "once" and not sure and len(persons) < 2:
+            return [f"one person alone ruled that step {key} runs again, and two are due"]
+        return []
+
+
+def literal(act: Any) -> str:
+    """The call as PowerShell text."""
+    parts = [str(act.get("cmdlet", ""))]
+    for name, value in act.get("params", ()):
+        bare = isinstance(value, bool) or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9:._+/-]*", str(value))
+        text = str(value) if bare else "'" + str(value).replace("'", "''") + "'"
+        parts.append(f"-{name}" if value is True else f"-{name}:$false" if value is False else f"-{name} {text}")
+    return " ".join(parts)
+
+
+def later(moment: str) -> str:
+    """Two seconds later: from a decision until its record has a time of its own."""
+    at = datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")) + datetime.timedelta(seconds=2)
+    return at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:23] + "Z"
 
 
 def load_keys(directory: str) -> Keys:

@@ -96,7 +96,7 @@ def lines_of(content: bytes) -> list[bytes]:
 def test_the_untouched_record_is_whole() -> None:
     verdict, said, code = both(whole())
     assert (verdict.exit_code, verdict.findings) == (0, [])
-    assert (said, code) == (["Record 3: a change without the approval of a second person."], 4)
+    assert (said, code) == (["Record 3: a call was sent, and no run had begun under an approval."], 4)
     assert verdict.summary.startswith(f"Authentic. {A}: 8 records, 2 signers, closed, head ")
     assert both(whole(), pinned=False)[0].summary.startswith("Consistent, signers not pinned. ")
     assert verify_export(exported(in_memory(), REGISTER), keys=KEYS).exit_code == 0
@@ -241,7 +241,7 @@ def test_a_broken_approval_rule_weighs_more_than_an_incomplete_run() -> None:
     assert "Record 2: Nobody had approved." in map(str, verdict.findings)
     assert verdict.summary.startswith("Authentic, but not in order.")
     _, said, code = both(exported(in_memory(("hand", intent()), ("hand", outcome()), ("bot", closed()))))
-    assert (code, said) == (4, ["Record 2: a change without the approval of a second person."])
+    assert (code, said) == (4, ["Record 2: a call was sent, and no run had begun under an approval."])
 
 
 def test_by_the_formulas_of_the_standard_alone(tmp_path: Path) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
+from typing import Any
 
-from incident import audit
+import pytest
+
+from incident import audit, standalone_verify
 from incident.events import event_classes
 from incident.first_screen import Beside
 from incident.register import Register, gaps
@@ -129,3 +133,37 @@ def test_the_register_keeps_texts_reviews_and_who_could_do_what_on_a_day():
 
 def test_every_kind_of_event_has_its_sentence():
     assert set(_SAY) == set(event_classes().values())
+
+
+def _alone(key: str, house: House, kind: str = "", change: dict[str, Any] | None = None) -> list[str]:
+    """What the verifier that shares no code says of the record, with every record of that kind altered."""
+    story, said = standalone_verify.Story(), []
+    for record in house.bot.records(key):
+        r = json.loads(record.line)["r"]
+        if r["body"]["kind"] == kind:
+            r["body"].update(change or {})
+        said += story.read(r)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "says"),
+    [
+        ("intent", {"effect": "observe"}, "not the one of the approved plan"),
+        ("intent", {"host": "somewhere.else"}, "not the one of the approved plan"),
+        ("intent", {"literal": "Get-CsUser"}, "not the one of the approved plan"),
+        ("run_started", {"digest": "8a" * 32}, "another plan than was asked about"),
+        ("voted", {"nonce": "another"}, "0 persons beside the asker"),
+        ("voted", {"window_ends": "2026-11-22T03:00:00Z"}, "after its time was over"),
+        ("asked", {"quorum": 3}, "1 persons beside the asker had approved this plan, and 2 are due"),
+        ("hand_taken", {"kind": "stop_ordered"}, "while a stop was standing"),
+        ("ruling", {"persons": ["dana"]}, "people who had not said so"),
+        ("ruling", {"verdict": "skip"}, "a second time"),
+        ("step_failed", {"begun": "half_done"}, "two are due"),
+    ],
+)
+def test_the_verifier_that_shares_no_code_sees_the_same(kind: str, change: dict[str, Any], says: str) -> None:
+    house = House()
+    key = house.recovered()
+    assert _alone(key, house) == []
+    assert any(says in text for text in _alone(key, house, kind, change))
