@@ -136,7 +136,15 @@ def warnings_of(state: Incident) -> list[dict[str, Any]]:
     found = [{**w, "text": str(w.get("text", "")), "code": codes.get(str(w.get("text")), "")} for w in planned.warnings]
     if not any(str(w["code"]).startswith("dns-un") for w in found):
         found += [{"level": "amber", "text": f"Left out: {t}", "code": "dns"} for t in planned.plan.get("left_out", ())]
+    if state.request is not None and state.request.differs:
+        found.append(_other_files(state.request.differs, state.survey.host if state.survey else "the worker"))
     return sorted(found, key=lambda w: w.get("level") != "red")
+
+
+def _other_files(names: tuple[str, ...], host: str) -> dict[str, Any]:
+    """Files that are not the same on two hosts: the plan was made with the worker's."""
+    text = f"{' and '.join(names).capitalize()} on {host}, which looked, is not what the bot has."
+    return {"level": "amber", "code": "files", "text": text, "todo": "Give every host the same files."}
 
 
 def _topic(warning: dict[str, Any]) -> str:

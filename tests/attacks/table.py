@@ -49,7 +49,7 @@ ATTACKS: dict[str, Attack] = {
     "A9": Attack("the same display name", "immutable ids decide. APR021E"),
     "A10": Attack(
         "the approver loses the right after the tap",
-        "Slack is asked again before a late start, the worker judges by its own policy. APR016E, RUN024E, RUN025E",
+        "Slack is asked again before a late start, the worker judges by its own policy. APR016E, RUN025E, RUN042E",
         more=("bot/test_watch.py::test_who_lost_the_right_between_tap_and_start_no_longer_counts",),
     ),
     "A11": Attack(
@@ -132,7 +132,7 @@ ATTACKS: dict[str, Attack] = {
     "D6": Attack("the rules change under an open question", "they are in the digest: a new card. APR046E"),
     "D7": Attack(
         "another playbook runs than the approved one",
-        "the worker makes the plan again from the record with its own files. RUN024E",
+        "the worker makes the plan again from the record with its own files. RUN024E, RUN042E",
         more=("workers/test_trust_nobody.py::test_another_estate_starts_nothing",),
     ),
     "E1": Attack(

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.draw import untrusted
+from bot.draw.card import warnings_of
 from bot.draw.post import BYTES, Bold, Post, header, lines, post, preformatted, size, texts
 from bot.draw.reader import Reader
 from practice.slack.checks import wrong_attachments, wrong_blocks, wrong_view
-from tests.bot.gallery import posts, views
+from tests.bot.gallery import World, posts, views
 from tests.workers.world import POLICY
 
 FULL = Reader(POLICY, practice=True, host="bot-leeds")
@@ -148,3 +149,13 @@ def test_a_message_that_is_too_long_keeps_its_buttons(drawn: list[tuple[str, Pos
     made = FULL.finish(huge)
     assert size(made) <= BYTES
     assert any(b["type"] == "actions" for b in made.blocks)
+
+
+def test_files_that_differ_stand_on_the_card_before_anybody_approves() -> None:
+    state = World().asked().state
+    assert state.request is not None
+    assert not [w for w in warnings_of(state) if w["code"] == "files"]
+    asked = replace(state, requests=(replace(state.request, differs=("policy",)),))
+    (said,) = [w for w in warnings_of(asked) if w["code"] == "files"]
+    assert said["text"].startswith("Policy on ")
+    assert "is not what the bot has" in said["text"]

@@ -89,6 +89,12 @@ def test_three_wrong_codes_lock_and_nothing_happens_in_anothers_name(installatio
     assert "Ask another approver" in late.stderr
     assert here.incident().stop is None
     assert [r.event.person for r in here.records() if isinstance(r.event, LockedOut)] == ["bo"]
+    # Stopping is safe: it counts without a code too, and the record names nobody for it.
+    assert here.within("stop", "--person", "bo", "--otp", "00000x").returncode == 0
+    stopped = here.incident().stop
+    assert stopped is not None
+    assert stopped.by is not None
+    assert (stopped.by.person, "who says to be Bo Lund (not proven)" in stopped.by.name) == (None, True)
 
 
 def test_under_red_the_asker_insists_and_the_pool_is_typed(installation: Installation) -> None:
