@@ -21,6 +21,9 @@ def test_the_main_job_runs_through_and_beginning_again_undoes_it(rehearsal: Rehe
     built = _as_it_stands(rehearsal)
     rehearsal.declare()
     rehearsal.approve()
+    (asked,) = (i.request for i in rehearsal.desk.open_incidents())
+    assert asked is not None
+    assert asked.differs == (), "bot and workers were given the same files"
     rehearsal.rita.find("RECOVERED", "Asked Rita Berg · approved Bo Lund", channel=CHANNEL, limit_s=60)
     cmdlets = [call["cmdlet"] for call in rehearsal.calls()]
     assert cmdlets[:3] == ["Invoke-CsManagementServerFailover", "Set-CsEdgeServer", "Invoke-CsPoolFailOver"]
