@@ -94,9 +94,7 @@ class GuardedJob(Job):
 def _plain(argument: object) -> bool:
     """A name, or a question of a few short texts."""
     if isinstance(argument, dict):
-        return len(argument) <= 8 and all(
-            isinstance(v, str) and len(k) + len(v) <= 200 for k, v in argument.items()
-        )
+        return len(argument) <= 8 and all(isinstance(v, str) and len(k) + len(v) <= 200 for k, v in argument.items())
     return isinstance(argument, str) and _ARGUMENT.fullmatch(argument) is not None
 
 

@@ -56,11 +56,22 @@ def survey(incident: str, tools: Tools) -> bool:
     # The plan is compared with the newest one: another look may have ended first.
     state = tools.desk.state(incident)
     events = _news(tools, state, looked)
+    if _would_take_the_card(state, events):
+        looked = look_at(tools, state.declared.pool, RunId(incident, "survey", state.surveys + 2))
+        state = tools.desk.state(incident)
+        events = _news(tools, state, looked)
     written = bool(events) and tools.desk.do(incident, RecordSurvey(events)).ok
     _tell_age(tools, incident, looked)
     if written or not events:
         leave_note(tools, tools.desk.state(incident), looked.ended)
     return written
+
+
+def _would_take_the_card(state: Incident, events: tuple[Event, ...]) -> bool:
+    """Whether a hard stop would void an open question: one look that failed must not, so it is looked at again."""
+    request = state.request
+    waiting = request is not None and request.state in ("open", "approved")
+    return waiting and any(isinstance(event, HardStopped) for event in events)
 
 
 def _tell_age(tools: Tools, incident: str, looked: Looked) -> None:

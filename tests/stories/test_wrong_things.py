@@ -56,8 +56,8 @@ CASES = {
         NOTHING, ("status",), {"LYNC_DR_ENDPOINTS": "nowhere.toml"}, (), 2,
         ("nowhere.toml: there is no such file. Set LYNC_DR_ENDPOINTS",),
     ),
-    "no bot token": (NOTHING, ("bot",), {}, ("SLACK_BOT_TOKEN",), 1, ("SLACK_BOT_TOKEN_FILE",)),
-    "no app token": (NOTHING, ("bot",), {}, ("SLACK_APP_TOKEN",), 1, ("connections:write", "SLACK_APP_TOKEN_FILE")),
+    "no bot token": (NOTHING, ("bot",), {}, ("SLACK_BOT_TOKEN",), 2, ("SLACK_BOT_TOKEN_FILE",)),
+    "no app token": (NOTHING, ("bot",), {}, ("SLACK_APP_TOKEN",), 2, ("SLACK_APP_TOKEN_FILE",)),
     "no Windows account": (
         NOTHING, ("worker", "act"), {}, ("LYNC_DR_CREDENTIAL_LYNC_FILE",), 2,
         ("LYNC_DR_CREDENTIAL_LYNC_FILE is set; expected one line user:password",),

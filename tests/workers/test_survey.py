@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from typing import Any
 
 from incident.events import HardStopped, Planned, Surveyed, Voided
 from tests.workers.world import FE1, Play, Sites, World, configuration
@@ -30,6 +32,31 @@ def test_what_says_nothing_new_is_not_written_and_still_dated() -> None:
     assert not survey(world.incident, world.tools())
     assert world.state.seq == before
     assert "ended" in (world.bell.wait_answer(f"look-{world.incident}", 0.1) or {})
+
+
+class Hiccups:
+    """A looker before whose first looks the partner falls silent."""
+
+    def __init__(self, world: World, times: int) -> None:
+        self._looker, self._sites, self._left = world.tools().looker, world.sites, times
+
+    def look(self, *given: Any, **more: Any) -> Any:
+        self._sites.blind, self._left = self._left > 0, self._left - 1
+        return self._looker.look(*given, **more)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._looker, name)
+
+
+def test_one_look_that_the_partner_did_not_answer_takes_no_card() -> None:
+    """A line that hiccups once is looked at again; only a second silence is a hard stop."""
+    world = World().asked()
+    before = world.state.seq
+    assert not survey(world.incident, replace(world.tools(), looker=Hiccups(world, 1)))
+    assert world.state.seq == before
+    assert survey(world.incident, replace(world.tools(), looker=Hiccups(world, 2)))
+    assert world.events(Voided)
+    assert world.state.phase == "hard_stopped"
 
 
 def test_what_breaks_the_plan_takes_the_card_and_says_why() -> None:
