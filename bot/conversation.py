@@ -217,7 +217,7 @@ class Conversation:
         first = "You need do nothing more; others must approve."
         if counts and self.reader.policy.quorum == 2:
             first = "You are the first of two. You need do nothing more."
-        return f"{first} The card comes at {by} at the latest. Incident {state.id}."
+        return f"{first} The card is due by {by}. Incident {state.id}."
 
     def _where(self, state: Incident) -> str:
         """Where the board is, where it cannot be in this channel."""
@@ -324,14 +324,14 @@ class Conversation:
         except NoSuchIncident as bad:
             return say(str(bad))
         text = (
-            f"{state.id}: {state.seq} records, {state.closed or state.phase}, head {state.head}. The record was "
-            f"verified when it was read just now. Check it yourself: lync-dr audit verify {state.id}"
+            f"{state.id}: {state.seq} records, {state.closed or state.phase}, head {state.head}. This bot verified "
+            f"each record as it came in. Check the whole yourself: lync-dr audit verify {state.id}"
         )
         told = (
             f"{state.id}: {state.closed or state.phase}",
             f"{state.seq} records, head",
             state.head,
-            "Verified when it was read just now.",
+            "Each record was verified as it came in.",
             f"lync-dr audit verify {state.id}",
         )
         return post("answer", text, [lines(*told, wrap=False)])

@@ -15,7 +15,7 @@ from urllib.parse import urldefrag
 
 import requests
 
-from bot.draw import story
+from bot.draw import story, untrusted
 from bot.draw.reader import Reader, thousands
 from incident.policy import PagerPolicy
 from incident.state import Incident
@@ -38,6 +38,11 @@ def body(state: Incident, policy: PagerPolicy, reader: Reader, routing_key: str)
         f"DISASTER DECLARED {story.pool_at(state)}, {thousands(d.users)} users. Approval needed: fail over to "
         f"{d.partner} {d.partner_site}. Open Slack."
     )
+    if state.hard_stop is not None:
+        why = untrusted.line(reader.mask(state.hard_stop.text), 200)
+        summary = (
+            f"NO PLAN for {story.pool_at(state)}, {thousands(d.users)} users: {why} Nothing to approve; open Slack."
+        )
     if policy.form == "pagerduty-v2":
         return {
             "routing_key": routing_key,

@@ -45,6 +45,12 @@ LOOKING: Final = ("looking", "asking", "hard_stopped")
 """Phases in which the estate is looked at for the incident, again and again."""
 TRIES: Final = 9
 """Of a receipt or a report: over twenty minutes, then it is given up and said at home."""
+NO_HAND: Final = "No free hand: no worker takes this up. Start one."
+SILENT_HAND: Final = "The hand went silent; another one is called."
+RING_AGAIN_S: Final = 15.0
+"""How often a hand is rung for where the last ones wrote why they come to nothing, and nothing new was written."""
+PEOPLE_AGAIN: Final = timedelta(minutes=10)
+"""When Slack could say nothing about anybody, it is asked again after this."""
 PEOPLE_EVERY: Final = timedelta(hours=12)
 LEAST_APPROVERS: Final = 3
 
@@ -85,6 +91,17 @@ class _Kept:
     looked_at: float = float("-inf")
     looked: datetime | None = None
     drawn_at: float = float("-inf")
+    hand_at: float = float("-inf")
+    hand_at_seq: int = 0
+    """When a hand was rung for, and the last record then."""
+
+
+def stands(state: Incident) -> str:
+    """Why a worker did not begin, or why the run stands, as the record has it; empty where nothing is said."""
+    if state.run_request is None:
+        return untrusted.line(state.run_refused[1], 300) if state.run_refused else ""
+    said = [text for key, text, settled in state.follow_ups if key.startswith("stands-") and not settled]
+    return untrusted.line(said[-1], 300) if said else ""
 
 
 @dataclass
@@ -201,7 +218,7 @@ class Watch:
         self._lapse(state, now)
         self._ask(state)
         self._look(state, kept)
-        self._hand(state, now)
+        self._hand(state, kept, now)
         if state.phase == "ended":
             self._close(state)
         self._remind(state, now)
@@ -240,18 +257,19 @@ class Watch:
             kept.rung_at = now
             self.doorbell.ring_look(state.id, state.head)
 
-    def _hand(self, state: Incident, now: datetime) -> None:
+    def _hand(self, state: Incident, kept: _Kept, now: datetime) -> None:
         """Ring for a hand where the run needs one and has none; say so where none comes."""
         request = state.request
         if state.phase == "approved" and request is not None:
             if request.start_at is not None and now < request.start_at:
                 return
-            if self._rechecked(state, request, now):
+            if self._may_ring(state, kept) and self._rechecked(state, request, now):
                 self.doorbell.ring_act(state.id, state.head)
             begins = max(request.approved_at or now, request.start_at or request.approved_at or now)
             waited = (now - begins).total_seconds()
             none = waited > self.waits.free_hand_s and state.hand is None
-            self.narrator.notice(state.id, "hand", "No free hand: no worker takes this up. Start one." if none else "")
+            said = f"A worker would not begin: {why}" if (why := stands(state)) else NO_HAND if none else ""
+            self.narrator.notice(state.id, "hand", said)
             return
         if story.human_task(state) is not None:
             # A hand could do nothing: it is rung for when somebody has answered.
@@ -262,12 +280,20 @@ class Watch:
         if not state.run_ended and (state.phase == "running" or (state.phase == "stopped" and in_flight)):
             holder = self.desk.journal.leased_by(state.id)
             silent = (now - state.at).total_seconds()
-            if holder is None and silent > self.waits.reconcile_s:
+            if holder is None and silent > self.waits.reconcile_s and self._may_ring(state, kept):
                 self.doorbell.ring_act(state.id, state.head)
             lost = holder is None and state.waits is None and silent > self.waits.free_hand_s
-            self.narrator.notice(state.id, "hand", "The hand went silent; another one is called." if lost else "")
+            self.narrator.notice(state.id, "hand", (stands(state) or SILENT_HAND) if lost else "")
             return
         self.narrator.notice(state.id, "hand", "")
+
+    def _may_ring(self, state: Incident, kept: _Kept) -> bool:
+        """Whether to ring for a hand now: rarely where hands have said why they come to nothing, else at each round."""
+        now = time.monotonic()
+        if stands(state) and kept.hand_at_seq == state.seq and now - kept.hand_at < RING_AGAIN_S:
+            return False
+        kept.hand_at, kept.hand_at_seq = now, state.seq
+        return True
 
     def _rechecked(self, state: Incident, request: Request, now: datetime) -> bool:
         """Where much time lies between the last click and the start, Slack is asked again about everybody."""
@@ -368,14 +394,20 @@ class Watch:
         """Ring the pager at T1 and again until somebody acts or the question is over."""
         policy = self.policy_now().pager
         url = self.outside.pager_url
-        acted = any(r.votes or r.state != "open" for r in state.requests)
-        if policy is None or not url or state.closed or acted or state.clocks.t1 is None:
+        if policy is None or not url or state.closed or state.clocks.t1 is None:
             return
-        rounds = int((self.clock() - state.clocks.t1).total_seconds() // policy.every_s)
-        if not self.narrator.notes.once(f"pager:{state.id}:{rounds}", 86_400):
+        if state.hard_stop is not None and state.run_request is None:
+            # There is nothing to approve, so nobody is woken again and again; but somebody has to read why.
+            key, what = f"no-plan:{state.hard_stop.why}", f"no plan: {state.hard_stop.why}"
+        elif (asked := state.request) is not None and (asked.votes or asked.state != "open"):
+            return
+        else:
+            rounds = int((self.clock() - state.clocks.t1).total_seconds() // policy.every_s)
+            key, what = str(rounds), f"round {rounds + 1}"
+        if not self.narrator.notes.once(f"pager:{state.id}:{key}", 86_400):
             return
         rung = pager.ring(url, state, policy, self.narrator.reader, self._stopping.wait)
-        self.desk.do(state.id, RecordTold("pager", "pager", rung.ok, f"round {rounds + 1}", rung.sentence))
+        self.desk.do(state.id, RecordTold("pager", "pager", rung.ok, what, rung.sentence))
 
     def _mail(self, state: Incident, key: str, what: str) -> bool:
         """One receipt to each of the two persons and the audit mailbox. True: each was sent or given up."""
@@ -489,12 +521,15 @@ class Watch:
             return
         self._people_at = now
         self._look_at_home(now)
+        found = self.accounts.everybody()
+        if not found:
+            # Slack is away: what the record knows of the accounts must not grow older than a day.
+            self._people_at = now - PEOPLE_EVERY + PEOPLE_AGAIN
+            return
         half = int(now.timestamp() // PEOPLE_EVERY.total_seconds())
         if not self.narrator.notes.once(f"people:{half}", int(PEOPLE_EVERY.total_seconds())):
             return
-        found = self.accounts.everybody()
-        if found:
-            self._register(PeopleLooked(accounts=found))
+        self._register(PeopleLooked(accounts=found))
         if said := self.people_trouble(found):
             self._warn_home(f"people:{now:%Y%m%d}", said)
 

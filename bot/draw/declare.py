@@ -49,14 +49,14 @@ def page(state: Incident, reader: Reader) -> Post:
     push = (
         f"YOU ARE NEEDED: disaster declared for {story.pool_at(state)}, {thousands(d.users)} users, by "
         f"{reader.actor(d.actor)} {reader.clock(state.clocks.t1)} {reader.zone}. A second person must approve the "
-        f"failover to {d.partner} {d.partner_site}; the card comes here within 30 s. Nothing has changed yet. "
+        f"failover to {d.partner} {d.partner_site}; the card follows here after a look. Nothing has changed yet. "
         f"{quoted(d.reason)}"
     )
     body: tuple[Line, ...] = (
         Bold(f"🔴 Disaster declared · {story.pool_at(state)}"),
         f"By {reader.actor(d.actor)} {reader.stamp(state.clocks.t1)} {quoted(d.reason)}".rstrip(),
         f"{thousands(d.users)} users. Deadline {reader.clock(story.deadline(state))}.",
-        "You may approve. The card comes here within 30 s. Nothing has changed yet.",
+        "You may approve. The card follows here after a look at the estate. Nothing has changed yet.",
     )
     return post("page", push, [lines(*body)])
 

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from bot.serve import Bot
 from bot.watch import Outside, Waits
 from cli.someone import label_of
 from config.load import load_policy
+from incident import commands as c
 from incident.desk import NoRules
+from incident.doorbell import ADVANCE
 from incident.policy import MailPolicy, PagerPolicy, Rules
 from incident.register import Register, policy_text
 from tests.bot.stage import POLICY_FILE, Slack, Stage, on_stage
@@ -192,3 +194,49 @@ def test_a_second_bot_takes_the_telling_over(slack: Slack, tmp_path: Path) -> No
         if second is not None:
             second.stop()
         stage.stop()
+
+
+def test_a_hard_stop_is_paged_once_in_its_own_words_and_the_question_comes_back_after_it(
+    slack: Slack, tmp_path: Path
+) -> None:
+    loud = load_policy(POLICY_FILE).model_copy(update={"pager": PagerPolicy(url="pager", every_s=1)})
+    with pager() as (url, heard), on_stage(slack, tmp_path, policy=loud, outside=Outside(pager_url=url)) as stage:
+        stage.world.sites.blind = True
+        rita = slack.someone("rita")
+        rita.type("C0INC", "/lync declare-disaster fe1")
+        rita.find("STOP · fe1 London", channel="C0INC")
+
+        def no_plan() -> list[str]:
+            return [h["summary"] for h in heard if h["summary"].startswith("NO PLAN for fe1 London")]
+
+        wait_for(no_plan, "the pager to be rung about the hard stop")
+        state = stage.world.bot.state(stage.world.bot.journal.incidents()[-1].incident)
+        later = datetime.now(UTC) + timedelta(seconds=2.5)
+        wait_for(lambda: datetime.now(UTC) > later, "time for two more rounds")
+        assert len(no_plan()) == 1
+        assert state.phase == "hard_stopped"
+        stage.world.sites.blind = False
+        rita.find("APPROVE?", channel="C0INC", button="Approve")
+        count = len(heard)
+        wait_for(lambda: len(heard) > count and "Approval needed" in heard[-1]["summary"], "the pager to be rung again")
+
+
+def test_a_hand_that_would_not_begin_is_said_with_its_reason(stage: Stage) -> None:
+    rita, bo = stage.slack.someone("rita"), stage.slack.someone("bo")
+    rita.type("C0INC", "/lync declare-disaster fe1")
+    mine = bo.find("APPROVE?", dm=True, button="Approve")
+    stage.working.clear()
+    bo.press(mine, label_of(mine, "Approve"))
+    rita.find("No free hand", channel="C0INC", limit_s=15)
+    incident = stage.world.bot.journal.incidents()[-1].incident
+    desk = stage.world.tools().desk
+    epoch = desk.do(incident, c.TakeHand("ops-leeds", "act1")).state.epoch  # type: ignore[union-attr]
+    digests = stage.world.own.digests("fe1")
+    desk.do(incident, c.StartRun(epoch, desk.state(incident).request.digest, digests, clock_off_s=45))  # type: ignore[union-attr]
+    board = rita.find("A worker would not begin", channel="C0INC", button="I take over")
+    assert "This host's clock is off by 45 s" in " ".join(board.text.split())
+    assert "No free hand" not in board.text
+    rung = sum(1 for job, _ in stage.world.bell.rung if job == ADVANCE)
+    later = datetime.now(UTC) + timedelta(seconds=1.5)
+    wait_for(lambda: datetime.now(UTC) > later, "several rounds of the reconciler")
+    assert sum(1 for job, _ in stage.world.bell.rung if job == ADVANCE) <= rung + 1
