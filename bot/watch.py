@@ -253,9 +253,9 @@ class Watch:
                 self.narrator.looked(state.id, kept.looked)
         ended = kept.looked_at >= kept.rung_at
         due = now - kept.looked_at >= self.waits.relook_s if ended else now - kept.rung_at >= LOOK_LOST_S
-        if due:
+        # A ring that is the same as our own of some seconds ago is not taken: then there is no answer to wait for.
+        if due and (self.doorbell.ring_look(state.id, state.head) or kept.rung_at == float("-inf")):
             kept.rung_at = now
-            self.doorbell.ring_look(state.id, state.head)
 
     def _hand(self, state: Incident, kept: _Kept, now: datetime) -> None:
         """Ring for a hand where the run needs one and has none; say so where none comes."""
