@@ -157,7 +157,8 @@ class Desk:
     @property
     def rules(self) -> Rules:
         """The rules as they are now."""
-        return self._rules() if callable(self._rules) else self._rules
+        given = self._rules
+        return given() if callable(given) else given
 
     def _rules_for(self, command: Command) -> Rules:
         """The rules now, with the codes that are spent elsewhere. What only holds a run back is also decided by the
