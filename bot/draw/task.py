@@ -63,9 +63,7 @@ def asked(state: Incident, key: str, now: datetime, reader: Reader) -> Post | No
 def _became(state: Incident, reader: Reader) -> str:
     if state.confirmed is None:
         return "No longer asked: the run has ended"
-    # Where a sign-in had proven service before, T5 is not the time of the person's word.
-    at = "" if state.proven else f" {reader.clock(state.clocks.t5)}"
-    return f"CONFIRMED · {reader.actor(state.confirmed.actor)}{at}"
+    return f"CONFIRMED · {reader.actor(state.confirmed.actor)} {reader.clock(state.confirmed_at)}"
 
 
 def _able(state: Incident, reader: Reader) -> tuple[Person, ...]:
