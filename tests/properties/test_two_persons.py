@@ -214,6 +214,9 @@ class Night(RuleBasedStateMachine):
         """Every night ends with a ring, so that whatever stands approved is begun; then all of it is judged."""
         try:
             if self.incident:
+                if self.state.request is not None:
+                    # As a bot does whom Slack does not answer: without it no late start is even tried.
+                    self.says(c.Recheck(self.state.request.number, {}))
                 self.hand("act1", True, 0, "")
                 type(self).sent += self.judged()
         finally:
