@@ -129,7 +129,7 @@ class Accounts:
     def _members(self, fresh: bool) -> frozenset[str] | None:
         with self._lock:
             at, kept = self._group
-            if not fresh and kept is not None and time.monotonic() - at < GROUP_KEPT_S:
+            if not fresh and time.monotonic() - at < GROUP_KEPT_S:
                 return kept
         try:
             answer = self._ask("usergroups.users.list", usergroup=self._policy.approver_group)

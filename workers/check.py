@@ -87,4 +87,4 @@ def lost_assumptions(tools: Tools, state: Incident, plan: Plan) -> tuple[str, ..
     answers = tools.looker.look(asked, tools.probe_s, RunId(state.id, "start.look", state.epoch))
     seen = read(tools.own.estate, asked, answers)
     leaning = plan.model_copy(update={"assumptions": tuple(wanted)})
-    return tuple(f"{b.said} ({b.now})" for b in broken(leaning, seen, first or None))
+    return tuple(f"{b.said} ({b.now})" for b in broken(leaning, seen))

@@ -20,7 +20,7 @@ from typing import Final, Literal
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 RULES: Final = ("tests/incident/rules",)
-RECORD: Final = ("tests/incident/test_record.py", "tests/incident/test_believed.py", "tests/incident/test_verify.py")
+RECORD: Final = ("tests/incident/test_record.py", "tests/incident/test_believed.py")
 HANDS: Final = ("tests/workers/test_rebuilt.py", "tests/workers/test_guard.py", "tests/workers/test_trust_nobody.py")
 DOORS: Final = ("tests/bot/test_at_the_door.py", "tests/bot/test_doors.py")
 GUARDED: Final[dict[str, tuple[str, ...]]] = {
@@ -43,7 +43,7 @@ GUARDED: Final[dict[str, tuple[str, ...]]] = {
     "incident/events.py": ("tests/incident/test_who_writes.py",),
     "incident/record.py": RECORD,
     "incident/believe.py": RECORD,
-    "incident/journals/signed.py": ("tests/incident/test_journal_contract.py", "tests/incident/test_redis_trouble.py"),
+    "incident/journals/signed.py": ("tests/incident/test_journal_contract.py",),
     "incident/journals/append.lua": ("tests/incident/test_journal_contract.py", "tests/incident/test_one_rule.py"),
     "workers/check.py": HANDS,
     "workers/fresh.py": HANDS,

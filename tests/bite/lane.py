@@ -95,7 +95,7 @@ class Loop:
         outer = function.split(".<locals>")[0]
 
         def order(item: pytest.Item) -> int:
-            if item.nodeid == first:
+            if first and item.nodeid.split("[")[0] == first:
                 return 0
             there = self._passes.get(item.nodeid, set())
             return 1 if any(f == file and q.split(".<locals>")[0] == outer for f, q in there) else 2

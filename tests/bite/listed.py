@@ -35,7 +35,8 @@ def _row(check: Check, test: str) -> str:
 
 
 def _short(test: str) -> str:
-    return test.replace("|", "\\|").removeprefix("tests/")
+    """The test without the row of its table: rows are renumbered, and names are read."""
+    return test.split("[")[0]
 
 
 def listed(page: str) -> dict[str, str]:
@@ -48,6 +49,7 @@ def listed(page: str) -> dict[str, str]:
         if heading:
             file = heading[1]
         elif row:
-            test = f"tests/{row[3]}".replace("\\|", "|") if row[3] else ""
+            test = _short(row[3] or "")
+            test = f"tests/{test}" if test and not test.startswith("tests/") else test
             found[f"{file} · {row[1]} · {row[2]}".replace("\\|", "|")] = test
     return found
