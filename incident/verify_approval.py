@@ -80,13 +80,13 @@ def _call(state: Incident, intent: Intent, policy: Policy | None, at: datetime) 
     request = next((r for r in state.requests if r.number == state.run_request), None)
     what = f"the call of step {intent.step} was sent"
     step = state.step(intent.step)
-    if request is None or state.planned is None:
+    if request is None:
         return [f"{what} without an approval."]
     if step is None:
         return [f"{what} although the approved plan has no such step."]
     other = departs(step, intent)
     wrong = [f"{what} although the approved plan's step {other}."] if other else []
-    if request.digest != state.planned.digest:
+    if state.planned is not None and request.digest != state.planned.digest:
         wrong.append(f"{what} under an approval of another plan.")
     if effect_of(step) != "observe":
         wrong += [f"{what} though: {finding.text}" for finding in judge(state, policy, request)]

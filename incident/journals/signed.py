@@ -11,7 +11,7 @@ from typing import Final
 
 from incident.believe import NotBelieved, believe
 from incident.copies import Copies
-from incident.events import Actor, Closed, Event, HandTaken, IncidentClosed, IncidentOpened
+from incident.events import Closed, Event, HandTaken, IncidentClosed, IncidentOpened
 from incident.journal import (
     REGISTER,
     BadJournal,
@@ -104,7 +104,7 @@ class SignedJournal:
                 events = tuple(first(number)) if callable(first) else tuple(first)
                 written = [self._write(Head.before_first(incident), events)]
                 head = written[0].records[-1].h
-                opened = IncidentOpened(number=number, incident=incident, head=head, actor=_first_actor(events))
+                opened = IncidentOpened(number=number, incident=incident, head=head, actor=events[0].actor)
                 entries: list[Event] = [opened]
                 closes: tuple[str, ...] = ()
                 if over is not None and over.events:
@@ -344,10 +344,6 @@ class SignedJournal:
 
 def _closes(events: Sequence[Event]) -> bool:
     return any(isinstance(event, Closed) for event in events)
-
-
-def _first_actor(events: Sequence[Event]) -> Actor | None:
-    return events[0].actor if events else None
 
 
 def _register_busy() -> NotStored:

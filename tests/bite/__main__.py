@@ -13,15 +13,14 @@ import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bite.checks import ROOT, Check, all_checks, without
-from tests.bite.lane import OPTIONS
 from tests.bite.listed import listed, with_table
 
 LEFT_OUT = shutil.ignore_patterns(".venv", ".git", "__pycache__", ".lync-dr", "demo-out", "*.egg-info")
-RED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
 @dataclass
@@ -45,8 +44,7 @@ class Lane:
         source = path.read_text("utf-8")
         self._write(path, without(check, source))
         try:
-            answer = self._ask(check, first)
-            return self._from_the_beginning(check.tests) if answer is None else answer
+            return self._ask(check, first)
         finally:
             self._write(path, source)
 
@@ -66,7 +64,7 @@ class Lane:
         # Nothing is changed before the session has read the copy as it was.
         self._hear()
 
-    def _ask(self, check: Check, first: str) -> str | None:
+    def _ask(self, check: Check, first: str) -> str:
         assert self._session is not None
         assert self._session.stdin is not None
         question = {"file": check.file, "function": check.function, "first": first}
@@ -74,21 +72,13 @@ class Lane:
         self._session.stdin.flush()
         return self._hear()
 
-    def _hear(self) -> str | None:
+    def _hear(self) -> str:
         assert self._session is not None
         assert self._session.stdout is not None
         for line in self._session.stdout:
-            if line.startswith(('"', "null")):
-                return None if line == "null\n" else str(json.loads(line))
+            if line.startswith('"'):
+                return str(json.loads(line))
         raise RuntimeError(f"The tests {self._tests} cannot be collected; run them alone and see.")
-
-    def _from_the_beginning(self, tests: tuple[str, ...]) -> str:
-        command = [sys.executable, "-m", "pytest", *OPTIONS, *tests]
-        done = subprocess.run(command, cwd=self.where, env=self._env, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return ""
-        found = RED.search(done.stdout)
-        return found[1] if found else f"pytest ended with {done.returncode}"
 
     def _write(self, path: Path, source: str) -> None:
         path.write_text(source, "utf-8")
@@ -103,6 +93,8 @@ class Work:
 
     todo: deque[Check]
     known: dict[str, str]
+    keep: Callable[[dict[str, str]], None]
+    """Called with what was found so far."""
     found: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -123,6 +115,7 @@ class Work:
             self.found[check.key] = test
             said = f"noticed by {test}" if test else "NOT NOTICED"
             print(f"{len(self.found):>4}/{self._all}  {check.key}\n           {said}", flush=True)
+            self.keep(self.found)
 
     def lane(self, where: Path) -> None:
         """Works until nothing is left."""
@@ -146,16 +139,19 @@ def main() -> int:
     known = listed(options.page.read_text("utf-8"))
     checks = [c for c in every if re.search(options.only, c.key) and not (options.new and known.get(c.key))]
     began = time.monotonic()
-    work = Work(deque(checks), known)
+
+    def keep(found: dict[str, str]) -> None:
+        if options.write:
+            text = options.page.read_text("utf-8")
+            options.page.write_text(with_table(text, every, listed(text) | found), "utf-8")
+
+    work = Work(deque(checks), known, keep)
     with tempfile.TemporaryDirectory(prefix="bite-") as base:
         lanes = [threading.Thread(target=work.lane, args=(Path(base) / str(n),)) for n in range(options.lanes)]
         for lane in lanes:
             lane.start()
         for lane in lanes:
             lane.join()
-    if options.write:
-        text = options.page.read_text("utf-8")
-        options.page.write_text(with_table(text, every, known | work.found), "utf-8")
     missed = [c for c in checks if not work.found.get(c.key)]
     print(f"{len(checks) - len(missed)} of {len(checks)} noticed in {time.monotonic() - began:.0f} s")
     for check in missed:

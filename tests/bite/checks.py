@@ -325,6 +325,7 @@ class _Function:
                 self._assigned.setdefault(node.target.id, []).append(node.value)
         self._returned = {n.value for n in self._nodes if isinstance(n, ast.Return)}
         self._asked: set[str] = set()
+        self._around: list[ast.AST] = []
         self._in_questions: set[ast.AST] = set()
 
     def read(self) -> None:
@@ -351,7 +352,9 @@ class _Function:
                 for generator in node.generators:
                     for condition in generator.ifs:
                         if condition not in self._in_questions and not _only_narrows(condition, [node]):
+                            self._around = [node]
                             self._weaken(condition, no=False)
+                            self._around = []
         for name in list(self._assigned):
             question = self._question(name)
             fallback = isinstance(question, ast.BoolOp) and isinstance(question.op, ast.Or)
@@ -475,7 +478,7 @@ class _Function:
             if not each_alone:
                 self._whole(node, no)
             for operand in node.values:
-                if _only_narrows(operand, node.values[node.values.index(operand) + 1 :]):
+                if _only_narrows(operand, [*node.values[node.values.index(operand) + 1 :], *self._around]):
                     continue
                 if each_alone or not self._simple(operand):
                     self._inside(operand, no, whole=each_alone)
@@ -596,12 +599,14 @@ def _smaller(one: ast.expr, other: ast.expr) -> bool:
     return less or (ast.unparse(one), ast.unparse(other)) == ("1", "0")
 
 
-def _only_narrows(node: ast.expr, later: Iterable[ast.expr]) -> bool:
+def _only_narrows(node: ast.expr, later: Iterable[ast.AST]) -> bool:
     """Whether there is something at all, asked only so that the next question can be asked of it."""
     if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.Is | ast.IsNot):
         return False
     about = ast.unparse(node.left.target if isinstance(node.left, ast.NamedExpr) else node.left)
-    return any(ast.unparse(n).startswith(about) for v in later for n in ast.walk(v) if isinstance(n, ast.Attribute))
+    inside = list(ast.walk(node))
+    used = [n for v in later for n in ast.walk(v) if isinstance(n, ast.Attribute) and n not in inside]
+    return any(ast.unparse(n).startswith(about) for n in used)
 
 
 def _parts(node: ast.expr) -> bool:

@@ -2,8 +2,8 @@
 
 In the fork the changed function gets its changed code, the tests that pass through that function run until the first
 turns red, then all others; the fork's end throws the change away. Reads one JSON object a line and answers with one
-(see `Lane` in `__main__`). A change outside any function cannot be put in place so: the answer is `null`, and the
-caller runs pytest on the copy from the beginning.
+(see `Lane` in `__main__`). A change outside any function cannot be put in place so: then pytest runs from the start,
+in a fork of a process that has imported the libraries and nothing of ours.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -24,6 +25,8 @@ from typing import Any
 
 import pytest
 
+LIBRARIES = ("hypothesis.stateful", "pydantic", "rfc8785", "redis", "pyotp", "click", "slack_sdk",
+             "cryptography.hazmat.primitives.asymmetric.ed25519")  # fmt: skip
 OPTIONS = ("-x", "-q", "-p", "no:xdist", "-o", "timeout=60", "-m", "not all and not browser")
 HERE = Path.cwd()
 ENDED = json.dumps("the tests ended by themselves")
@@ -35,6 +38,10 @@ class Noticed:
     def __init__(self) -> None:
         self.name = ""
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and not self.name:
+            self.name = report.nodeid
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and not self.name:
             self.name = report.nodeid
@@ -43,8 +50,9 @@ class Noticed:
 class Loop:
     """Answers questions instead of running the tests once."""
 
-    def __init__(self) -> None:
+    def __init__(self, from_the_beginning: Callable[[], str]) -> None:
         self._noticed = Noticed()
+        self._from_the_beginning = from_the_beginning
         self._questions = os.fdopen(os.dup(0), "r", encoding="utf-8")
         self._answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
         self._passes: dict[str, set[tuple[str, str]]] = {}
@@ -60,7 +68,7 @@ class Loop:
         for line in self._questions:
             asked = json.loads(line)
             answer = _forked(lambda asked=asked: json.dumps(self._answer(session.items, **asked)))
-            self._say(answer or ENDED)
+            self._say(json.dumps(self._from_the_beginning()) if answer == "null" else answer or ENDED)
         return True
 
     def _say(self, answer: str) -> None:
@@ -146,5 +154,36 @@ def _forked(work: Callable[[], str]) -> str:
         return answer.read().decode() if status == 0 else ""
 
 
+def _zygote(tests: Sequence[str]) -> Callable[[], str]:
+    """Starts a process that runs these tests from the beginning, each time it is asked."""
+    ours, theirs = socket.socketpair()
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    if os.fork() == 0:
+        ours.close()
+        while theirs.recv(1):
+            theirs.sendall(_forked(lambda: _afresh(tests)).encode() + b"\n")
+        os._exit(0)
+    theirs.close()
+    answers = ours.makefile()
+
+    def ask() -> str:
+        ours.sendall(b"?")
+        return answers.readline().strip()
+
+    return ask
+
+
+def _afresh(tests: Sequence[str]) -> str:
+    noticed = Noticed()
+    code = int(pytest.main([*OPTIONS, f"--basetemp={HERE}/tmp", *tests], plugins=[noticed]))
+    return noticed.name or ("" if code in (0, 5) else f"pytest ended with {code}")
+
+
+def main(tests: Sequence[str]) -> int:
+    loop = Loop(_zygote(tests))
+    return int(pytest.main([*OPTIONS, f"--basetemp={HERE}/tmp", *tests], plugins=[loop]))
+
+
 if __name__ == "__main__":
-    sys.exit(pytest.main([*OPTIONS, f"--basetemp={HERE}/tmp", *sys.argv[1:]], plugins=[Loop()]))
+    sys.exit(main(sys.argv[1:]))

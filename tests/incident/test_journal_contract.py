@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from incident.copies import Copies
 from incident.events import IncidentClosed, IncidentOpened, Refused
 from incident.journal import (
     REGISTER,
@@ -24,9 +25,11 @@ from incident.journal import (
     PairBusy,
     WrongWriter,
 )
+from incident.journals.signed import SignedJournal
 from tests.incident.desk import (
     BOT,
     HAND,
+    KEYS,
     PAIR,
     Clock,
     Make,
@@ -150,6 +153,16 @@ def test_a_declaration_over_another_run_takes_its_claim_in_one_stroke(kept: tupl
     assert [(i.incident, i.open, i.pair) for i in bot.incidents()] == [(A, False, None), ("20261122-fe2-a", True, PAIR)]
     kinds = [(e.kind, e.number) for e in events_of(bot, REGISTER) if isinstance(e, IncidentOpened | IncidentClosed)]
     assert kinds == [("incident_opened", 1), ("incident_opened", 2), ("incident_closed", 1)]
+
+
+def test_a_process_that_never_read_the_other_run_may_declare_over_it(kept: tuple[Any, Make]) -> None:
+    _, make = kept
+    old = make(BOT).open(A, PAIR, [declared()])
+    other = make(BOT, "another host")
+    other.open("20261122-fe2-a", PAIR, [declared("fe2")], over=Over(old, (closed(),)))
+    assert events_of(other, A) == [declared(), closed()]
+    with pytest.raises(NoSuchIncident):
+        other.open("20261122-fe2-b", PAIR, [declared("fe2")], over=Over(Head(B, 1, old.h, old.at), (closed(),)))
 
 
 def test_the_register_numbers_incidents_without_a_gap(kept: tuple[Any, Make]) -> None:
@@ -308,3 +321,39 @@ def test_output_goes_unsigned_and_is_sealed_by_the_next_record(kept: tuple[Any, 
     assert [r.s is None for r in records] == [False, True, False]
     assert records[2].prev == records[1].h
     assert at.seq == 3
+
+
+class Yes:
+    """A store that says yes to every append and keeps what it likes."""
+
+    def __init__(self, store: Any) -> None:
+        self._store, self.given = store, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def commit(self, batch: object) -> None:
+        self.given += 1
+
+
+def test_what_was_decided_on_another_head_is_not_even_given_to_the_store(tmp_path: Path) -> None:
+    store, make = memory_journals(tmp_path)
+    first = make(BOT).open(A, PAIR, [declared()])
+    head = make(BOT, "another host").append(first, [note()])
+    yes = Yes(store)
+    journal = SignedJournal(yes, keys=KEYS, writer=BOT, copies=None)  # type: ignore[arg-type]
+    for stale in (first, Head(A, head.seq, "7c" * 32, head.at), Head(A, 3, head.h, head.at)):
+        with pytest.raises(Moved):
+            journal.append(stale, [note("too late")])
+    with pytest.raises(NoSuchIncident):
+        journal.append(Head(B, 1, head.h, head.at), [note()])
+    assert yes.given == 0
+
+
+def test_open_incidents_are_copied_and_a_closed_one_that_was_never_copied_is_not(tmp_path: Path) -> None:
+    _, make = memory_journals(tmp_path)
+    a_short_incident(make)
+    make(BOT).open(B, "fe3+fe4", [declared("fe3")])
+    for incident, copied in ((A, 0), (B, 1)):
+        make(BOT, "a late host").read(incident)
+        assert len(Copies(tmp_path / "a late host" / "bot").lines(incident)) == copied

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from incident.journal import NotStored
 from incident.journals.memory import MemoryStore
 from incident.journals.redis import RedisStore, connect
 from incident.journals.store import Batch, Part
@@ -65,3 +67,17 @@ def test_lua_and_python_answer_the_same(store: str, asked: Sequence[dict]) -> No
 
 def _h(store: MemoryStore, name: str) -> str:
     return store._tables.heads.get(name, (0, GENESIS))[1]
+
+
+@pytest.mark.parametrize("left", [0, 1, 3])
+def test_a_stream_that_contradicts_the_index_takes_nothing(store: str, left: int) -> None:
+    """Somebody put a record behind the last one, or took one away, and left the index of heads as it was."""
+    with redis.Redis.from_url(store) as client:
+        client.flushall()
+        kept = RedisStore(connect(store), where="the test's store")
+        h = f"{1:064x}"
+        kept.commit(Batch((Part("a", 0, GENESIS, (b"one\n", b"two\n"), h),)))
+        kept.put_raw("a", [b"one\n", b"two\n", b"a third\n"][:left])
+        with pytest.raises(NotStored, match=rf"the journal of a ends at {left}, which its own index contradicts"):
+            kept.commit(Batch((Part("a", 2, h, (b"three\n",), f"{2:064x}"),)))
+        assert len(list(kept.lines("a", 0))) == left

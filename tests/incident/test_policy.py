@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from incident.policy import MailPolicy, PagerPolicy, PairPolicy, Person, Policy, SlackId
-from tests.incident.rules.play import POLICY
+from tests.incident.rules.play import DIGESTS, POLICY
 
 GOOD: dict[type[BaseModel], dict[str, Any]] = {
     SlackId: {"team": "TPRACTICE", "user": "UBO"},
@@ -39,6 +39,9 @@ def test_the_plainest_of_each_is_good() -> None:
         (PagerPolicy, "tries", [0, 11]),
         (MailPolicy, "port", [0, 65_536]),
         (Policy, "team", ["practice"]),
+        (Policy, "enterprise", ["ours"]),
+        (Policy, "home_channel", ["#lync-dr"]),
+        (Policy, "approver_group", ["approvers"]),
         (Policy, "quorum", [1, 10]),
         (Policy, "approval_expiry_s", [0]),
         (Policy, "execution_window_s", [0]),
@@ -71,6 +74,11 @@ def test_one_human_is_one_entry(one: dict[str, Any], other: dict[str, Any], says
 def test_a_pair_stands_once_whatever_the_order() -> None:
     with pytest.raises(ValidationError, match="stands twice"):
         Policy.model_validate({**GOOD[Policy], "pairs": [{"pools": ["fe1", "fe2"]}, {"pools": ["fe2", "fe1"]}]})
+
+
+def test_files_that_differ_are_named_and_others_are_not() -> None:
+    assert DIGESTS.differences(DIGESTS) == ()
+    assert DIGESTS.differences(DIGESTS.model_copy(update={"policy": "9" * 64})) == ("policy",)
 
 
 def test_a_shared_account_holds_nothing_but_to_watch() -> None:

@@ -153,6 +153,16 @@ def test_a_look_that_is_older_than_the_window_is_none() -> None:
     assert not recheck_due(POLICY, replace(request, votes=(terminal,)), at)
 
 
+def test_the_approval_is_judged_at_the_start_and_again_at_each_change() -> None:
+    found = [text for _, text in breaches(changed("voted", actor=who("URITA")))]
+    for place in (
+        "The run begins though: ",
+        "the call of step cms was sent though: ",
+        "the call of step pool was sent ",
+    ):
+        assert any(text.startswith(place) and "their own request" in text for text in found)
+
+
 def test_a_plan_that_changed_under_the_approval_is_named() -> None:
     play = approved()
     play.take(planned("8a" * 32), STARTED)

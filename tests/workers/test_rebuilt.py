@@ -37,6 +37,15 @@ def test_a_plan_that_differs_in_a_word_is_not_the_approved_one() -> None:
     assert start_command(tools, state, 1, fresh=True).digest == state.planned.digest
 
 
+def test_what_people_read_aloud_and_typed_is_made_again_too() -> None:
+    world = World().asked()
+    state, tools = world.state, world.tools()
+    assert state.planned is not None
+    for other in ({"short": "AAAAAA"}, {"words": ("amber", "fossil", "tango", "nine")}):
+        edited = replace(state, planned=state.planned.model_copy(update=other))
+        assert not rebuild(tools, edited).same
+
+
 def test_only_what_the_first_step_leans_on_is_looked_at_again() -> None:
     world = World().asked()
     state, tools = world.state, world.tools()

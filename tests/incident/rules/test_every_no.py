@@ -11,7 +11,7 @@ import pytest
 from incident import commands as c
 from incident.commands import Refusal
 from incident.decide import decide
-from incident.events import CardRef, FollowUp, HardStopped, Lapsed
+from incident.events import CardRef, FollowUp, HardStopped, Lapsed, Voided
 from incident.persons import person_of
 from incident.policy import PairPolicy, Policy
 
@@ -108,6 +108,30 @@ def test_without_a_plan_or_with_a_hard_stop_there_is_nothing_to_ask():
     assert "fe2 does not answer" in refusal.text
 
 
+def test_a_new_plan_is_to_be_asked_about_and_nothing_else_is():
+    play = Play().declared()
+    assert not play.s.ask_due, "no plan"
+    play.done(c.RecordSurvey((surveyed(play.now), planned())))
+    assert play.s.ask_due
+    play.done(c.RecordSurvey((DEAD,)))
+    assert not play.s.ask_due, "a hard stop stands"
+    assert not Play().asked().s.ask_due
+    assert not Play().started().s.ask_due
+    lapsed = Play().asked().after(601)
+    lapsed.done(c.Tick())
+    lapsed.done(c.RecordSurvey((planned("8a" * 32),)))
+    assert not lapsed.s.ask_due, "nobody answered; it is asked again by a person"
+    void = Play().asked()
+    void.take(Voided(request=1, why=("the policy is another one now",)))
+    assert not void.s.ask_due, "the same plan"
+    void.done(c.RecordSurvey((planned("8a" * 32),)))
+    assert void.s.ask_due
+    running = Play().started()
+    running.take(Voided(request=1, why=("forged",)))
+    running.state = replace(running.s, run_request=1, planned=planned("8a" * 32))
+    assert not running.s.ask_due, "a run goes on by its own plan"
+
+
 def test_a_question_that_stands_is_not_asked_again():
     again = c.AskApproval(who("URITA"), "n9", again=True)
     assert Play().asked().refused(again).text == "The question is open already."
@@ -168,6 +192,12 @@ def test_one_person_is_counted_once_in_every_state_of_the_question():
     assert play.refused(play.approve("UBO")).code == "APR047E"
     assert play.refused(play.approve("UCHEN")).code == "APR043E"
     assert play.refused(play.approve("UCHEN")).text.endswith("Running.")
+
+
+def test_a_host_whose_clock_disagrees_takes_no_approval():
+    for off in (31, -31):
+        assert "clock" in Play().asked().refused(Play().approve(clock_off_s=off)).text
+    Play().asked().done(Play().approve(clock_off_s=-30))
 
 
 def test_what_the_record_has_ended_stays_ended_whatever_the_hour():
@@ -335,6 +365,10 @@ def test_verdicts_are_counted_apart():
     play.done(play.rule("UBO", "done"))
     assert [e.kind for e in play.done(play.rule("UCHEN", "retry"))] == ["ruling_voted"]
     assert [e.kind for e in play.done(play.rule("UDANA", "retry"))] == ["ruling_voted", "ruling"]
+
+
+def test_before_any_run_there_is_nothing_to_confirm():
+    assert Play().declared().refused(c.Confirm(who("UBO"))).code == "REF073E"
 
 
 def test_nothing_is_left_to_stop_when_the_run_has_ended():

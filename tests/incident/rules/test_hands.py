@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from incident import commands as c
+from incident.commands import Refusal
+from incident.decide import decide
 from incident.events import HardStopped, Noted
-from incident.plans import changes, is_task
+from incident.plans import changes, is_task, proves_itself
 from incident.rulings import is_once, quorum
 
 from .play import CARD, DIGEST, DIGESTS, POLICY, RULES, Play, planned, surveyed, who
@@ -122,6 +124,18 @@ def test_a_run_begins_once_and_only_under_an_approval_that_stands():
     assert play.refused(replace(START, epoch=2)).code == "RUN020E"
     play.done(c.RecordSurvey((DEAD,)))
     assert play.refused(START).code == "RUN021E"
+
+
+def test_a_run_whose_pair_has_passed_to_another_incident_begins_and_sends_nothing():
+    waiting, running = Play().approved(), Play().started()
+    waiting.done(c.TakeHand("w2", "act-1"))
+    stopped = Play().started()
+    stopped.done(c.Stop(who("UWIM")))
+    for play, command in ((waiting, START), (running, running.begin("cms")), (stopped, c.GoOn(who("UBO")))):
+        assert not isinstance(decide(play.s, command, play.rules, play.now), Refusal)
+        answer = decide(play.s, command, play.rules, play.now, pair_with="20261122-fe2-a")
+        assert isinstance(answer, Refusal)
+        assert "in the hands of 20261122-fe2-a" in answer.text
 
 
 def test_the_same_refusal_to_begin_is_written_once_and_voids_only_what_is_void():
@@ -262,6 +276,9 @@ def test_a_step_changes_something_a_person_does_something_or_neither():
         planned_so = replace(step, plan={**step.plan, "act": act})
         assert (changes(planned_so), is_task(planned_so)) == (acts_itself, asks)
     assert not changes(replace(step, plan={**step.plan, "effect": "observe"}))
+    proof = replace(step, plan={**step.plan, "part": "proof"})
+    assert (proves_itself(step), proves_itself(proof)) == (False, True)
+    assert not proves_itself(replace(proof, plan={**proof.plan, "act": task}))
 
 
 # --- before the first call once more ---------------------------------------------------------------------------
