@@ -90,7 +90,8 @@ def all_checks() -> list[Check]:
     files = {file: (ROOT / file).read_text("utf-8") for file in GUARDED}
     trees = {file: ast.parse(text) for file, text in files.items() if file.endswith(".py")}
     senses: set[str] = set()
-    known = {file: _Known(senses).learn(tree, trees.values()) for file, tree in trees.items()}
+    written = [(tree, list(_functions_and_methods(tree))) for tree in trees.values()]
+    known = {file: _Known(senses).learn(tree, written) for file, tree in trees.items()}
     found: list[Check] = []
     for _ in range(2):
         # Twice: in which sense a predicate is asked is known once its askers were read.
@@ -134,18 +135,16 @@ class _Known:
     refusals: set[str] = field(default_factory=set)
     """Functions that make nothing but a refusal."""
 
-    def learn(self, tree: ast.Module, all_trees: Iterable[ast.Module]) -> _Known:
-        """Reads the signatures this file can see."""
+    def learn(
+        self, tree: ast.Module, written: Iterable[tuple[ast.Module, list[tuple[ast.FunctionDef, bool]]]]
+    ) -> _Known:
+        """Reads the signatures this file can see: its own, what it imports, and every method."""
         imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names}
-        for other in all_trees:
-            functions = [f for f in ast.walk(other) if isinstance(f, ast.FunctionDef)]
-            methods = {m.name for c in other.body if isinstance(c, ast.ClassDef) for m in c.body
-                       if isinstance(m, ast.FunctionDef)}  # fmt: skip
-            for function in functions:
-                if other is tree or function.name in imported or function.name in methods:
+        for other, functions in written:
+            for function, method in functions:
+                if other is tree or method or function.name in imported:
                     self._note(function)
-        functions = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]
-        for function in functions:
+        for function, _ in next(functions for other, functions in written if other is tree):
             # A procedure that only calls checking procedures checks as well.
             calls = [_called(s.value) for s in function.body if isinstance(s, ast.Expr)]
             if _returns(function) == "None" and self.raising.intersection(calls):
@@ -162,6 +161,14 @@ class _Known:
             self.refusals.add(function.name)
         if _returns(function) == "None" and any(isinstance(n, ast.Raise) for n in ast.walk(function)):
             self.raising.add(function.name)
+
+
+def _functions_and_methods(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, bool]]:
+    """Each function, and whether it is a method of a class of the module."""
+    methods = {m for c in tree.body if isinstance(c, ast.ClassDef) for m in c.body}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            yield node, node in methods
 
 
 def _returns(function: ast.FunctionDef) -> str:
@@ -210,10 +217,12 @@ class _Reader:
 
     def __init__(self, file: str, source: str, tests: tuple[str, ...], known: _Known) -> None:
         self._file, self._source, self._tests, self._known = file, source, tests, known
+        self._lines = source.encode().splitlines(keepends=True)
         self._name, self._found = "", list[Check]()
 
     def read(self, tree: ast.Module) -> list[Check]:
         """Every check of the file, in no order."""
+        self._tree = tree
         self._classes(tree)
         for self._name, function in _functions(tree):
             _Function(self, function, self._known).read()
@@ -224,8 +233,8 @@ class _Reader:
 
     def take(self, node: ast.AST, instead: str, asks: str = "") -> None:
         """Notes that this node may be replaced."""
-        text = asks or " ".join((ast.get_source_segment(self._source, node) or "").split())
         span = (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+        text = asks or " ".join(_cut(self._lines, span)[1].decode().split())
         self._found.append(Check(self._file, self._name, text, span, instead, self._tests))
 
     def _strictness(self, call: ast.Call) -> None:
@@ -238,7 +247,7 @@ class _Reader:
 
     def _around(self, node: ast.AST) -> str:
         """The names of the classes, fields and functions around a node."""
-        return ".".join(_path(ast.parse(self._source), node.lineno, node.col_offset)) or "module"  # type: ignore[attr-defined]
+        return ".".join(_path(self._tree, node.lineno, node.col_offset)) or "module"  # type: ignore[attr-defined]
 
     def _classes(self, tree: ast.Module) -> None:
         """Who may write an event stands in its class; and a property that answers None for good."""
@@ -644,8 +653,15 @@ def _lua(file: str, source: str, tests: tuple[str, ...]) -> list[Check]:
 
 def without(check: Check, source: str) -> str:
     """The source with this check taken away."""
-    lines = source.encode().splitlines(keepends=True)
-    first, begins, last, ends = check.span
-    before = b"".join(lines[: first - 1]) + lines[first - 1][:begins]
-    after = lines[last - 1][ends:] + b"".join(lines[last:])
+    before, _, after = _cut(source.encode().splitlines(keepends=True), check.span)
     return (before + check.instead.encode() + after).decode()
+
+
+def _cut(lines: list[bytes], span: tuple[int, int, int, int]) -> tuple[bytes, bytes, bytes]:
+    """What stands before, in and behind a place."""
+    first, begins, last, ends = span
+    before = b"".join(lines[: first - 1]) + lines[first - 1][:begins]
+    rest = lines[first - 1 : last]
+    rest[-1] = rest[-1][:ends]
+    rest[0] = rest[0][begins:]
+    return before, b"".join(rest), lines[last - 1][ends:] + b"".join(lines[last:])

@@ -29,7 +29,7 @@ LIBRARIES = ("hypothesis.stateful", "pydantic", "rfc8785", "redis", "pyotp", "cl
              "cryptography.hazmat.primitives.asymmetric.ed25519")  # fmt: skip
 OPTIONS = ("-x", "-q", "-p", "no:xdist", "-o", "timeout=60", "-m", "not all and not browser")
 HERE = Path.cwd()
-ENDED = json.dumps("the tests ended by themselves")
+NOBODY = '""'
 
 
 class Noticed:
@@ -68,7 +68,7 @@ class Loop:
         for line in self._questions:
             asked = json.loads(line)
             answer = _forked(lambda asked=asked: json.dumps(self._answer(session.items, **asked)))
-            self._say(json.dumps(self._from_the_beginning()) if answer == "null" else answer or ENDED)
+            self._say(json.dumps(self._from_the_beginning()) if answer == "null" else answer or NOBODY)
         return True
 
     def _say(self, answer: str) -> None:
@@ -126,8 +126,9 @@ def _put_in_place(file: str, function: str) -> bool:
     for name in function.split("."):
         live = vars(live).get(name)
         new = next((c for c in new.co_consts if isinstance(c, CodeType) and c.co_name == name), None)
-        for inner in ("fget", "func", "__func__", "__wrapped__"):
-            live = getattr(live, inner, live) if not isinstance(live, FunctionType) or inner == "__wrapped__" else live
+        if not isinstance(live, type):
+            for inner in ("fget", "func", "__func__", "__wrapped__"):
+                live = getattr(live, inner, live)
         if new is None or live is None:
             return False
         if isinstance(live, FunctionType):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import re
 
 import pytest
 
-from tests.bite.checks import ROOT, all_checks, without
+from tests.bite.checks import ROOT, Check, all_checks, without
 from tests.bite.listed import listed
 
 AGAIN = "Run `make bite-table` and look at what is not noticed."
+
+
+@pytest.fixture(scope="module")
+def checks() -> list[Check]:
+    return all_checks()
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +22,8 @@ def table() -> dict[str, str]:
     return listed((ROOT / "docs" / "approval.md").read_text("utf-8"))
 
 
-def test_the_table_lists_exactly_the_checks_there_are(table: dict[str, str]) -> None:
-    now = [check.key for check in all_checks()]
+def test_the_table_lists_exactly_the_checks_there_are(table: dict[str, str], checks: list[Check]) -> None:
+    now = [check.key for check in checks]
     assert len(now) == len(set(now))
     assert [key for key in now if key not in table] == [], f"new and not in the table. {AGAIN}"
     assert [key for key in table if key not in now] == [], f"in the table and gone. {AGAIN}"
@@ -32,10 +36,6 @@ def test_somebody_notices_each(table: dict[str, str]) -> None:
         assert f"def {name}(" in (ROOT / file).read_text("utf-8"), f"{test} is in the table and gone. {AGAIN}"
 
 
-def test_what_is_left_when_a_check_is_taken_away_is_still_a_program() -> None:
-    sources = {check.file: (ROOT / check.file).read_text("utf-8") for check in all_checks()}
-    for check in all_checks():
-        left = without(check, sources[check.file])
-        assert left != sources[check.file], check.key
-        if check.file.endswith(".py"):
-            ast.parse(left)
+def test_something_is_taken_away_each_time(checks: list[Check]) -> None:
+    sources = {check.file: (ROOT / check.file).read_text("utf-8") for check in checks}
+    assert [check.key for check in checks if without(check, sources[check.file]) == sources[check.file]] == []
