@@ -108,7 +108,7 @@ def race(stage: Theatre, card: Card) -> None:
     with ThreadPoolExecutor(len(taps)) as fingers:
         with stage.frozen("bot", "bot2"):
             done = [fingers.submit(tap, user) for user in taps]
-            wait_for(lambda: delivered(stage) - before == len(taps), "all taps to be under way", 40)
+            wait_for(lambda: delivered(stage) - before == len(taps), "all taps to be under way", 150, every_s=0.5)
         for one in done:
             one.result(120)
 

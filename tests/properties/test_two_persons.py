@@ -442,7 +442,7 @@ def test_an_honest_night_reaches_the_servers(store: str) -> None:
 
 
 def test_no_order_of_things_starts_anything_without_two_persons(store: str) -> None:
-    search(Night, store, nights=8, steps=10)
+    search(Night, store, nights=30, steps=12)
 
 
 @pytest.mark.all
