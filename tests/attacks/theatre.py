@@ -201,12 +201,24 @@ class Theatre:
         found = self.desk.open_incidents()
         return found[0] if found else None
 
+    def close_dialogs(self) -> None:
+        """Whatever dialog an earlier test left in front of somebody is put away."""
+        people = self.http.get(f"{self.place.page_url}people", timeout=20).json()["people"]
+        for user in [p["id"] for p in people if not p["deleted"]]:
+            modal = self.someone(user).screen()["modal"]
+            while modal is not None:
+                done = self.http.post(
+                    f"{self.place.page_url}person/{user}/close", json={"view": modal["view"]}, timeout=20
+                )
+                modal = done.json().get("modal")
+
     # --- an open card --------------------------------------------------------------------------------------
 
     @contextmanager
     def open_card(self, words: str = "dc1 power", *, by: str = "URITA", pool: str = "fe1") -> Iterator[Card]:
         """A declaration with its card, ended afterwards, whatever became of it."""
         assert self.open_incident() is None
+        self.close_dialogs()
         self.begin()
         self.control("london", "plug", up=False)
         calls = len(self.changing_calls())
