@@ -504,7 +504,7 @@ class Watch:
         if trouble != self._policy_trouble:
             about = "The policy file cannot be used" if trouble else "The policy file can be used again"
             until = "Until it is mended nothing can be approved or begun; stop, decline, cancel and note still work."
-            key = f"policy:{self.clock():%Y%m%d%H%M%S}"
+            key = f"policy:{self.clock():%Y%m%d%H%M%S}:{'bad' if trouble else 'good'}"
             self._warn_home(key, [untrusted.line(trouble, 600), until] if trouble else ["Everything works as before."],
                             about)  # fmt: skip
             self._policy_trouble = trouble

@@ -170,6 +170,7 @@ def kind_of(text: str) -> str:
     return next((kind for words, kind in kinds.items() if words in text), "?")
 
 
+@pytest.mark.all
 def test_two_hundred_taps_and_one_counts(crowd: Theatre) -> None:
     judged(crowd, 2)
 
