@@ -40,7 +40,7 @@ def test_tests_patch_nothing_and_wait_on_conditions(word: str) -> None:
 
 
 STANDS_ALONE = re.compile(
-    r"DESIGN §|\.\./shared|/work/|/tmp/w/|/root/|\bhttps?://(registry\.npmjs|pypi\.org/simple|files\.pythonhosted)"
+    r"DESIGN §|\.\./shared|/(?:work|root)/|/tmp/(?:w)/|\bhttps?://(registry\.npmjs|pypi\.org/simple|files\.pythonhosted)"
     + "|"
     + r"\bhelper session|\bLLM\b|language model",
     re.IGNORECASE,
