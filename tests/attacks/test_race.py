@@ -111,7 +111,8 @@ def race(stage: Theatre, card: Card) -> None:
 
     def tap(user: str) -> None:
         order = {"press": button, "user": user}
-        requests.post(f"{stage.place.page_url}admin/forge", json=order, timeout=120).raise_for_status()
+        answer = requests.post(f"{stage.place.page_url}admin/forge", json=order, timeout=120)
+        assert answer.ok, f"{answer.text}\nThe card says: {card.shown()}"
 
     def under_way() -> bool:
         for one in done:

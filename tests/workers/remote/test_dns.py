@@ -35,12 +35,24 @@ def answer(query: dns.message.Message, tcp: bool) -> dns.message.Message:
     return reply
 
 
+def one_port() -> tuple[socket.socket, socket.socket]:
+    """A UDP and a TCP socket bound to one number of the loopback; other tests take ports at the same time."""
+    while True:
+        udp, tcp = socket.socket(type=socket.SOCK_DGRAM), socket.socket()
+        tcp.bind(("127.0.0.1", 0))
+        try:
+            udp.bind(tcp.getsockname())
+        except OSError:
+            udp.close()
+            tcp.close()
+            continue
+        return udp, tcp
+
+
 @contextmanager
 def server(reply: Reply = answer) -> Iterator[int]:
     """A DNS server on one loopback port, UDP and TCP; ends when its sockets are closed."""
-    udp, tcp = socket.socket(type=socket.SOCK_DGRAM), socket.socket()
-    tcp.bind(("127.0.0.1", 0))
-    udp.bind(tcp.getsockname())
+    udp, tcp = one_port()
     tcp.listen(8)
 
     def serve_udp() -> None:
@@ -89,10 +101,9 @@ def test_values_ttl_and_absence() -> None:
 
 
 def test_a_silent_or_closed_server_is_unknown_in_time() -> None:
-    with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp, socket.socket() as closed:
-        for one in (udp, closed):
-            one.bind(("127.0.0.1", 0))
-        tcp.bind(udp.getsockname())
+    udp, tcp = one_port()
+    with udp, tcp, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
         tcp.listen(1)
         began = time.monotonic()
         silent = ask(Question("dns1", "127.0.0.1", udp.getsockname()[1], NAME), 0.8)
