@@ -125,6 +125,8 @@ def _vote(state: Incident, policy: Policy | None, request: Request, vote: Vote) 
     places = {(c.team, c.channel, c.ts) for c in request.cards}
     if vote.card is not None and (vote.card.team, vote.card.channel, vote.card.ts) not in places:
         return wrong("card", "the vote was given on no card of this question.")
+    if state.locked.get(vote.person, vote.seq) < vote.seq:
+        return wrong("locked", "too many wrong codes had locked this person out.")
     account = vote.actor.account
     limit, words = (LOOK_KEPT, "24 hours") if vote.actor.via == "cli" else (FRESH, "60 s")
     if account is not None and account.looked_at is not None and vote.at - account.looked_at > limit + WRITING:

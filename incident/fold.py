@@ -289,7 +289,8 @@ def _revoked(state: Incident, event: ev.Revoked, record: Folded) -> Incident:
 
 
 def _locked(state: Incident, event: ev.LockedOut, record: Folded) -> Incident:
-    return replace(state, locked=state.locked | {event.person})
+    since = state.locked.get(event.person, record.seq)
+    return replace(state, locked=MappingProxyType({**state.locked, event.person: since}))
 
 
 def refusal_key(event: ev.Refused) -> tuple[str, str, str]:

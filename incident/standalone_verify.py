@@ -287,6 +287,7 @@ class Story:
         self.asked: dict[int, Any] = {}
         self.votes: dict[int, list[Any]] = {}
         self.over: set[int] = set()
+        self.shut: set[str] = set()
         self.begun: Any = None
         self.stopped = self.changed = self.aborted = False
         self.last: dict[str, Any] = {}
@@ -304,7 +305,9 @@ class Story:
             self.plans[body["digest"]] = body["plan"]
         elif kind == "asked":
             self.asked[body["request"]] = body
-        elif kind == "voted":
+        elif kind == "locked_out":
+            self.shut.add(body["person"])
+        elif kind == "voted" and person not in self.shut:
             self.votes.setdefault(body["request"], []).append((r["at"], person, body))
         elif kind in ("declined", "lapsed", "voided", "revoked"):
             self.over.add(body["request"])

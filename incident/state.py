@@ -270,7 +270,8 @@ class Incident:
     closed_at: datetime | None = None
     closing: str = ""
     refusals: MappingProxyType[tuple[str, str, str], RefusalCount] = field(default_factory=lambda: MappingProxyType({}))
-    locked: frozenset[str] = frozenset()
+    locked: MappingProxyType[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Person -> the record since which they may not approve in this incident any more."""
     wrong_codes: MappingProxyType[str, int] = field(default_factory=lambda: MappingProxyType({}))
     code_steps: MappingProxyType[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """Person -> the last TOTP time step that was spent."""

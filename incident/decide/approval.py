@@ -234,7 +234,12 @@ def _insisted(case: Case, request: Request, command: Approve) -> Refusal | None:
 
 
 def _friction(case: Case, request: Request, command: Approve, who: Person) -> Refusal | None:
-    """Under red the pool's name; else, where the policy asks for it, a one-time code. Never both."""
+    """Under red the pool's name; else, where the policy asks for it, a one-time code. Never both.
+
+    Who is locked out stays so, whichever of the two is asked for now: the account may be in other hands.
+    """
+    if who.id in case.incident.locked:
+        return locked(case, command.actor, "approve", request.number, command.card)
     if request.level == "red":
         typed = (command.typed or "").strip().casefold()
         if typed == case.pool.casefold():
@@ -252,8 +257,6 @@ def _code(case: Case, request: Request, command: Approve, who: Person) -> Refusa
     def refuse(key: str, text: str) -> Refusal:
         return no(case, key, "approve", text, command.actor, request=request.number, card=command.card)
 
-    if who.id in case.incident.locked:
-        return locked(case, command.actor, "approve", request.number, command.card)
     if command.code is None:
         return refuse("code_missing", "Your one-time code is needed. Nothing was run.")
     if command.code.step is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 
 import pytest
 
@@ -133,6 +134,14 @@ def test_a_code_counts_once_for_each_person():
         before = replace(first, number=0, votes=(replace(vote, person=person, seq=seq, actor=actor),))
         judged = judge(replace(state, requests=(before, first)), POLICY, first)
         assert [finding.key for finding in judged] == keys, (person, seq, step)
+
+
+def test_the_vote_of_somebody_who_was_locked_out_before_it_does_not_hold():
+    state = Play().approved().s
+    (vote,) = state.requests[-1].votes
+    for since, keys in ((vote.seq - 1, ["locked", "quorum"]), (vote.seq + 1, [])):
+        shut = replace(state, locked=MappingProxyType({"bo": since, "chen": 1}))
+        assert [finding.key for finding in judge(shut, POLICY, shut.requests[-1])] == keys
 
 
 def test_a_terminal_leans_on_no_look_older_than_a_day():

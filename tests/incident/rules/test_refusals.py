@@ -90,7 +90,7 @@ def test_one_time_codes_are_asked_for_never_used_twice_and_three_wrong_ones_lock
     texts = [play.refused(replace(by(who("UBO")), code=c.Code(None))).text for _ in range(3)]
     assert texts[0] == "Wrong code, 1 of 3. Nothing was run."
     assert "may no longer approve" in texts[2]
-    assert play.s.locked == {"bo"}
+    assert set(play.s.locked) == {"bo"}
     assert play.records[-1].event.code == "APR030W"
     assert play.refused(replace(by(who("UBO")), code=c.Code(500))).code == "APR038E"
     play.done(replace(by(who("UCHEN")), code=c.Code(501)))
@@ -102,6 +102,19 @@ def test_one_time_codes_are_asked_for_never_used_twice_and_three_wrong_ones_lock
     again = replace(by(who("UCHEN")), request=2, nonce="n2", code=c.Code(501))
     assert play.refused(again).code == "APR032E"
     play.done(replace(again, code=c.Code(502)))
+
+
+@pytest.mark.parametrize(("level", "typed"), [("red", "fe1"), ("green", None)], ids=["red", "no code asked for"])
+def test_who_is_locked_out_cannot_approve_either_where_no_code_is_asked_for(level, typed):
+    """The card turned red, or the policy asks for codes no more: the account may be in other hands all the same."""
+    play = Play().asked(level)
+    if level == "red":
+        play.done(c.SayStillDisaster(who("URITA"), 1, NONCE, CARD))
+    for _ in range(3):
+        play.refused(c.GoOn(who("bo", via="cli")))
+    assert set(play.s.locked) == {"bo"}
+    assert play.refused(replace(by(who("UBO")), typed=typed)).code == "APR038E"
+    play.done(replace(by(who("UCHEN")), typed=typed))
 
 
 def test_a_terminal_proves_the_person_by_a_code_and_needs_no_card():

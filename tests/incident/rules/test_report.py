@@ -154,6 +154,7 @@ def _alone(key: str, house: House, kind: str = "", change: dict[str, Any] | None
         ("intent", {"literal": "Get-CsUser"}, "not the one of the approved plan"),
         ("run_started", {"digest": "8a" * 32}, "another plan than was asked about"),
         ("voted", {"nonce": "another"}, "0 persons beside the asker"),
+        ("card_posted", {"kind": "locked_out", "person": "bo"}, "0 persons beside the asker"),
         ("voted", {"window_ends": "2026-11-22T03:00:00Z"}, "after its time was over"),
         ("asked", {"quorum": 3}, "1 persons beside the asker had approved this plan, and 2 are due"),
         ("hand_taken", {"kind": "stop_ordered"}, "while a stop was standing"),
