@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from slack_sdk.errors import SlackApiError
+
 from incident.events import Account, Actor
 from incident.policy import Policy
 
 log: Final = logging.getLogger("lync-dr.identity")
 GROUP_KEPT_S: Final = 300
 """`usergroups.users.list` is a slow tier at Slack: 20 calls a minute."""
+_NO_SUCH: Final = frozenset({"user_not_found", "users_not_found"})
+"""What `users.info` says of an id that is in this workspace no more (docs.slack.dev, users.info: errors)."""
 
 Ask = Callable[..., Mapping[str, Any]]
 """Calls one Web API method and returns its answer; raises on any failure."""
@@ -112,10 +116,20 @@ class Accounts:
     def _policy(self) -> Policy:
         return self._given if isinstance(self._given, Policy) else self._given()
 
+    @property
+    def _homes(self) -> tuple[str, str]:
+        return self._policy.team, self._policy.enterprise
+
     def look(self, user: str, *, fresh_group: bool = True) -> tuple[Account, str] | None:
         """The account and the name as Slack shows it now; None where Slack could not say."""
         try:
             info = self._ask("users.info", user=user)
+        except SlackApiError as no:
+            if no.response.get("error") not in _NO_SUCH:
+                log.warning("Slack would not say who %s is: %s", user, no.response.get("error"))
+                return None
+            # That is an answer: an account that was taken out of the workspace is as good as deactivated.
+            return Account(team=self._policy.team, deleted=True, looked_at=self._now()), ""
         except Exception as bad:
             log.warning("Slack could not be asked about %s: %s", user, type(bad).__name__)
             return None
@@ -148,6 +162,7 @@ class Accounts:
         for person in self._policy.persons:
             for ident in person.slack:
                 looked = self.look(ident.user, fresh_group=False)
-                if looked is not None:
+                # Another workspace's ids are none of ours to be missing.
+                if looked is not None and (ident.team in self._homes or looked[0].team == ident.team):
                     found[f"{ident.team}/{ident.user}"] = looked[0]
         return found

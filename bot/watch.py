@@ -104,6 +104,27 @@ def stands(state: Incident) -> str:
     return untrusted.line(said[-1], 300) if said else ""
 
 
+def acted_with(state: Incident, request: Request, policy: Policy) -> dict[str, tuple[str, ...]]:
+    """Person -> the Slack accounts that an approval rests on: those with which they asked, insisted and approved.
+
+    Whoever did so in a terminal is looked at by their first account in this workspace.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for actor in (state.declared.actor, request.still_by, *(v.actor for v in request.votes)):
+        person = policy.person(actor.person) if actor is not None and actor.person else None
+        if actor is None or person is None:
+            continue
+        first = next((s.user for s in person.slack if s.team in (policy.team, policy.enterprise)), "")
+        user = actor.user if actor.via == "slack" else first
+        found[person.id] = tuple(dict.fromkeys((*found.get(person.id, ()), *((user,) if user else ()))))
+    return found
+
+
+def _soundness(policy: Policy, account: Account) -> tuple[bool, bool]:
+    """What orders accounts from the one least fit to act."""
+    return account_trouble(policy, account) is None, account.in_group is not False
+
+
 @dataclass
 class Watch:
     """One per bot; it works only while this bot narrates."""
@@ -303,14 +324,10 @@ class Watch:
         if (now - since).total_seconds() <= policy.recheck_after_s:
             return True
         found: dict[str, Account] = {}
-        for person in {request.asker, *(v.person for v in request.votes)}:
-            known = policy.person(person)
-            ident = (
-                next((s for s in known.slack if s.team in (policy.team, policy.enterprise)), None) if known else None
-            )
-            looked = self.accounts.look(ident.user) if ident else None
-            if looked is not None:
-                found[person] = looked[0]
+        for person, users in acted_with(state, request, policy).items():
+            looked = [account for user in users if (account := self.accounts.look(user)) is not None]
+            if looked:
+                found[person] = min((one[0] for one in looked), key=lambda a: _soundness(policy, a))
         # Nothing found: Slack is away. The record says so too, for a worker begins late only after this.
         answer = self.desk.do(state.id, Recheck(request.number, found))
         return answer.ok and answer.state is not None and answer.state.phase == "approved"

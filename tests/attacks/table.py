@@ -50,7 +50,10 @@ ATTACKS: dict[str, Attack] = {
     "A10": Attack(
         "the approver loses the right after the tap",
         "Slack is asked again before a late start, the worker judges by its own policy. APR016E, RUN025E, RUN042E",
-        more=("bot/test_watch.py::test_who_lost_the_right_between_tap_and_start_no_longer_counts",),
+        more=(
+            "bot/test_watch.py::test_who_lost_the_right_between_tap_and_start_no_longer_counts",
+            "bot/test_watch.py::test_slack_is_asked_again_about_the_very_account_that_approved",
+        ),
     ),
     "A11": Attack(
         "a group's name is used elsewhere",

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
 from slack_sdk.signature import SignatureVerifier
 from slack_sdk.socket_mode.request import SocketModeRequest
 
@@ -20,6 +21,8 @@ from bot.app import BODY_BYTES, Doors, HttpDoor, Socket
 from bot.identity import GROUP_KEPT_S, Accounts, Identified, NotAllowed, account_of, ids_of, who
 from bot.web import Me
 from incident.events import Account
+from incident.persons import account_trouble
+from incident.policy import Person, SlackId
 from tests.waiting import wait_for
 from tests.workers.world import POLICY
 
@@ -185,6 +188,25 @@ def test_who_is_no_human_is_nobody(payload: dict[str, Any]) -> None:
 
     assert isinstance(who(payload, POLICY, seen), NotAllowed)
     assert isinstance(who({"user": {"id": "UBO"}}, POLICY, seen), Identified)
+
+
+def test_an_account_that_slack_knows_no_more_is_gone_and_one_it_will_not_speak_of_is_unseen() -> None:
+    said = {"UBO": "user_not_found", "UCHEN": "internal_error", "UFAY": "user_not_found"}
+
+    def ask(method: str, user: str) -> dict[str, Any]:
+        if user in said:
+            raise SlackApiError("no", {"ok": False, "error": said[user]})
+        return {"user": {"id": user, "team_id": "TPRACTICE"}}
+
+    fay = Person(id="fay", name="Fay", slack=(SlackId(team="TOTHER", user="UFAY"),), roles=frozenset({"approve"}))
+    accounts = Accounts(ask, POLICY.model_copy(update={"persons": (*POLICY.persons, fay)}), lambda: NOW)
+    gone, unseen = accounts.look("UBO"), accounts.look("UCHEN")
+    assert gone is not None
+    assert account_trouble(POLICY, gone[0]) == ("deleted", "Your account is deactivated")
+    assert unseen is None
+    everybody = accounts.everybody()
+    assert everybody["TPRACTICE/UBO"].deleted
+    assert not {"TPRACTICE/UCHEN", "TOTHER/UFAY"} & set(everybody)
 
 
 def test_the_groups_list_is_kept_for_a_while_but_not_where_a_right_depends_on_it() -> None:

@@ -22,9 +22,9 @@ from config.load import load_policy
 from incident import commands as c
 from incident.desk import NoRules
 from incident.doorbell import ADVANCE
-from incident.policy import MailPolicy, PagerPolicy, Rules
+from incident.policy import MailPolicy, PagerPolicy, Rules, SlackId
 from incident.register import Register, policy_text
-from tests.bot.stage import POLICY_FILE, Slack, Stage, on_stage
+from tests.bot.stage import POLICY_FILE, From, Slack, Stage, on_stage
 from tests.waiting import wait_for
 
 
@@ -44,6 +44,31 @@ def test_who_lost_the_right_between_tap_and_start_no_longer_counts(slack: Slack,
             assert "Bo Lund" in over.text or "guest" in over.text
         finally:
             slack.admin("user", id="UBO", is_restricted=False)
+        stage.working.set()
+        assert stage.world.sites.told == []
+
+
+def test_slack_is_asked_again_about_the_very_account_that_approved(slack: Slack, tmp_path: Path) -> None:
+    """Bo has two accounts. It is the one he tapped with that is deactivated; the other, named first, is sound."""
+    quick = load_policy(POLICY_FILE).model_copy(update={"recheck_after_s": 3})
+    second = SlackId(team="TPRACTICE", user="UBOADMIN")
+    persons = tuple(
+        p.model_copy(update={"slack": (*p.slack, second)}) if p.id == "bo" else p for p in quick.persons
+    )  # fmt: skip
+    slack.admin("user", id="UBOADMIN", name="bo.admin", real_name="Bo Lund (admin)")
+    members = slack.admin("channel", id="C0INC")["channel"]["members"]
+    slack.admin("channel", id="C0INC", members=[*members, "UBOADMIN"])
+    with on_stage(slack, tmp_path, policy=quick.model_copy(update={"persons": persons})) as stage:
+        rita = slack.someone("rita")
+        admin = From(slack.ready["page_url"], "UBOADMIN", "Bo Lund")
+        rita.type("C0INC", "/lync declare-disaster fe1")
+        card = admin.find("APPROVE?", channel="C0INC", button="Approve")
+        stage.working.clear()
+        admin.press(card, label_of(card, "Approve"))
+        rita.find("APPROVED · Bo Lund", channel="C0INC")
+        slack.admin("user", id="UBOADMIN", deleted=True)
+        over = rita.find("VOID", channel="C0INC", button="Ask again", limit_s=15)
+        assert "Bo Lund: the account may no longer act" in over.text
         stage.working.set()
         assert stage.world.sites.told == []
 
