@@ -31,6 +31,9 @@ from cli.processes import die_with_parent
 from cli.someone import NotSeen, Seen, Someone, label_of, walk
 
 CHANNEL = "C0INC"
+FE2 = "10.20.0.11"
+NAMES = ("meet", "dialin", "admin", "lyncdiscover", "lyncdiscoverinternal")
+"""What users' names must lead to in the end, and where: asked of the surviving DNS server's own page."""
 SPOILS = ("approver", "sites", "dns", "record")
 DURATIONS = "cms_failover=3,pool_failover=6,cms_dead=0.5,module_import=0.2"
 """Long enough to be watched."""
@@ -53,6 +56,8 @@ class Narrator:
         ]
         self._shown: dict[tuple[str, str, str], list[str]] = {}
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
+        """One looks at a time, so that nothing is printed twice, and nothing older after something newer."""
         self._over = threading.Event()
         self._threads = [
             threading.Thread(target=self._watch, args=(who, keep), daemon=True) for who, keep in self._eyes
@@ -70,7 +75,8 @@ class Narrator:
             thread.join(3)
 
     def stage(self, text: str) -> None:
-        """A stage direction: what a person does, in brackets."""
+        """A stage direction: what a person does, in brackets; after all that was on the screens before."""
+        self.look()
         with self._lock:
             click.secho(f"\n[{text}]", fg="cyan")
 
@@ -79,16 +85,24 @@ class Narrator:
         with self._lock:
             click.echo(text)
 
+    def look(self) -> None:
+        """Print what is new on every screen."""
+        for who, keep in self._eyes:
+            self._look(who, keep)
+
     def _watch(self, who: Someone, keep: Callable[[Seen], bool]) -> None:
         while True:
             over = self._over.is_set()
-            with contextlib.suppress(NotSeen, requests.RequestException, ValueError):
-                for seen in walk(who.screen()):
-                    if keep(seen):
-                        self._print(who, seen)
+            self._look(who, keep)
             if over:
                 return
             self._over.wait(0.25)
+
+    def _look(self, who: Someone, keep: Callable[[Seen], bool]) -> None:
+        with contextlib.suppress(NotSeen, requests.RequestException, ValueError), self._looking:
+            for seen in walk(who.screen()):
+                if keep(seen):
+                    self._print(who, seen)
 
     def _print(self, who: Someone, seen: Seen) -> None:
         private = seen.room == "direct message" or seen.message["ephemeral"]
@@ -103,7 +117,7 @@ class Narrator:
             head, lines = f"{where} · {seen.message['user']['name']}", now
         else:
             lines = [line for line in now if line not in before]
-            head = f"{seen.room} · edited"
+            head = f"{'' if private else '#'}{seen.room} · edited"
             if not lines:
                 return
         with self._lock:
@@ -181,12 +195,14 @@ class Play:
         self.seen.stage(f"Rita Berg types: /lync declare-disaster fe1 since {since} dc1 power")
         self.rita.type(CHANNEL, f"/lync declare-disaster fe1 since {since} dc1 power")
         self.rita.find("DISASTER DECLARED", "fe1", channel=CHANNEL)
+        nothing = "No approval was asked for, so nothing ran. The channel says:"
+        if self.spoil == "sites":
+            raise Spoiled(f"sites: {nothing}\n{self.rita.find('STOP', channel=CHANNEL, limit_s=40).text}")
         try:
             return self.rita.find("APPROVE?", channel=CHANNEL, button="Approve", limit_s=40)
         except NotSeen as not_seen:
             stopped = [s for s in walk(self.rita.screen(CHANNEL)) if "STOP" in s.text]
-            why = stopped[-1].text if stopped else str(not_seen)
-            raise Spoiled(f"No approval was asked for, so nothing ran. The channel says:\n{why}") from None
+            raise Spoiled(f"{nothing}\n{stopped[-1].text if stopped else not_seen}") from None
 
     def try_to_approve_alone(self, card: Seen) -> None:
         self.seen.stage("Rita Berg presses Approve on her own request")
@@ -207,9 +223,9 @@ class Play:
         for part in (confirm.get("title"), confirm.get("text")):
             if part:
                 self.seen.say(textwrap.indent(str(part), "          ? "))
-        if self.spoil == "approver":
-            said = self.bo.find(ephemeral=True, since=card.ts, limit_s=15)
-            raise Spoiled(f"approver: Bo Lund's approval was refused and nothing ran. He was told: {said.text}")
+        told = self.bo.find(ephemeral=True, since=card.ts).text
+        if "Your approval counted" not in told:
+            raise Spoiled(f"approver: Bo Lund's approval was refused. He was told:\n{told}")
         self.rita.find("APPROVED", "Bo Lund", channel=CHANNEL)
 
     def carry_out(self) -> None:
@@ -223,19 +239,25 @@ class Play:
 
     def ask_the_dns(self) -> None:
         """Read what the surviving DNS server serves now, over its own page."""
-        state = self.control("dns2", "state")
-        if self.spoil == "dns":
+        records = self.control("dns2", "state")["records"]
+        values = {name: ", ".join(records[name]["A"]) for name in NAMES}
+        self.seen.look()
+        self.seen.say("\nNames on dns2 now: " + " · ".join(f"{n} → {v}" for n, v in values.items()))
+        if behind := [name for name, value in values.items() if value != FE2]:
+            summary = self.rita.find("RECOVERED", "Asked", channel=CHANNEL).text
+            debt = [line for line in summary.splitlines() if "dns2" in line]
             raise Spoiled(
-                "dns: dns2 answers no questions, so the plan left it out and its names still point at fe1. "
-                "The board and the summary name it as debt."
+                f"dns: {', '.join(behind)} on dns2 do not lead to fe2 ({FE2}). The summary says: "
+                f"{debt[0] if debt else 'nothing about it'}"
             )
-        values = {n: ", ".join(v["A"]) for n, v in state["records"].items() if n in ("meet", "dialin", "admin")}
-        self.seen.say("\nSimple URLs on dns2 now: " + " · ".join(f"{n} → {v}" for n, v in values.items()))
 
     def prove(self) -> dict[str, Any]:
         listed = self.lync_dr("audit", "list", "--json")
         self.incident = json.loads(listed.stdout)["incidents"][-1]["incident"]
-        record, page = self.out / f"{self.incident}.jsonl", self.out / f"{self.incident}.html"
+        name = self.incident + (f"-spoiled-{self.spoil}" if self.spoil else "")
+        record, page, keys = self.out / f"{name}.jsonl", self.out / f"{name}.html", self.out / f"{name}.keys"
+        shutil.rmtree(keys, ignore_errors=True)
+        shutil.copytree(self.place["keys"], keys)
         self.lync_dr("audit", "export", self.incident, "--jsonl", str(record), "--html", str(page))
         if self.spoil == "record":
             self.seen.stage("spoiled: one byte of the exported record is changed")
@@ -243,8 +265,10 @@ class Play:
             place = len(raw) // 3
             raw[place] = raw[place] ^ 1
             record.write_bytes(bytes(raw))
-        verdict = self.lync_dr("audit", "verify", str(record), "--keys", self.place["keys"], check=False)
-        self.seen.say("\n$ lync-dr audit verify " + record.name + "\n" + textwrap.indent(verdict.stdout, "  "))
+        self.seen.look()
+        verdict = self.lync_dr("audit", "verify", str(record), "--keys", str(keys), check=False)
+        typed = f"lync-dr audit verify {os.path.relpath(record)} --keys {os.path.relpath(keys)}"
+        self.seen.say(f"\n$ {typed}\n{textwrap.indent(verdict.stdout, '  ')}")
         if verdict.returncode:
             raise Spoiled(f"record: the exported record does not verify (exit code {verdict.returncode}).")
         shown = json.loads(self.lync_dr("audit", "show", self.incident, "--json").stdout)
@@ -259,6 +283,7 @@ class Play:
             "verdict": verdict.stdout.strip().splitlines()[0],
             "jsonl": str(record),
             "html": str(page),
+            "keys": str(keys),
         }
 
     def lync_dr(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -333,6 +358,8 @@ def demo(spoil: str | None, json_file: Path | None, out: Path | None) -> None:
         signal.signal(number, _interrupted)
     kept = (out or Path("demo-out")).resolve()
     kept.mkdir(parents=True, exist_ok=True)
+    if json_file is not None:
+        json_file.unlink(missing_ok=True)  # what an earlier run wrote is not the story of this one
     stage = Path(tempfile.mkdtemp(prefix="lync-dr-"))
     code = 1
     try:
