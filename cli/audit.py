@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from incident.register import Register
 from incident.report import html, markdown
 from incident.verify import CannotCheck, Verdict, verify_file, verify_lines
 from incident.verify_approval import by_policy
+
+_INCIDENT = re.compile(r"\d{8}-.+-[a-z]+|register")
 
 
 @click.group(help="List, show, verify, export and review records.")
@@ -93,6 +96,10 @@ def _verify(what: str, keys_dir: Path | None, policy_file: Path | None, anchors:
     approvals = by_policy(policy)
     if Path(what).is_file() or "/" in what or what.endswith(".jsonl"):
         return verify_file(Path(what), keys=keys, anchors=anchors, approvals=approvals)
+    if not _INCIDENT.fullmatch(what):
+        raise CannotCheck(
+            f"There is no file {what} here, and it is no incident's name (as 20261122-fe1-a). See: lync-dr audit list"
+        )
     journal, known = open_journal_of(load_settings(), None)
     # As they stand in the store: reading would refuse a broken record before it could be named.
     return verify_lines(what, journal.lines(what), keys=keys or known, anchors=anchors, approvals=approvals)

@@ -159,9 +159,13 @@ def load_writer(name: str, *, state_dir: Path, keys: Keys) -> Writer:
         mode = path.stat().st_mode
         pem = path.read_bytes()
     except OSError as bad:
+        make = (
+            f"Put it back, or make a writer with a new name: lync-dr keys init NAME --kind {keys[name].kind}"
+            if name in keys
+            else f"Make it: lync-dr keys init {name} --kind KIND (bot, cli or worker)"
+        )
         raise KeyTrouble(
-            f"The private key of writer {name} cannot be read from {path} ({bad.strerror}). "
-            f"Nothing was written. Make one with: lync-dr keys init {name}"
+            f"The private key of writer {name} cannot be read from {path} ({bad.strerror}). Nothing was written. {make}"
         ) from None
     if mode & 0o077:
         raise KeyTrouble(f"Others can read the private key {path}. Put that right with: chmod 600 {path}")
@@ -192,7 +196,8 @@ def load_keys(keys_dir: Path) -> Keys:
         known.append(_load_public(path))
     if not known:
         raise KeyTrouble(
-            f"There is no public key in {keys_dir}, so no writer is known. Make the first: lync-dr keys init NAME"
+            f"There is no public key in {keys_dir}, so no writer is known. Set LYNC_DR_KEYS to the directory that "
+            "holds them, or make the first: lync-dr keys init NAME --kind KIND (bot, cli or worker)"
         )
     return Keys(known)
 

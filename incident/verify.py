@@ -105,6 +105,11 @@ def verify_file(
         content = path.read_bytes()
     except OSError as bad:
         raise CannotCheck(f"{path} cannot be read ({bad.strerror}).") from None
+    if content and not any(line.startswith(b"{") for line in _split(content)):
+        raise CannotCheck(
+            f"{path} is no record: not one of its lines begins as a record does. Give the .jsonl file that "
+            "lync-dr audit export wrote."
+        )
     return verify_export(content, keys=keys, anchors=anchors, need_anchor=need_anchor, approvals=approvals)
 
 

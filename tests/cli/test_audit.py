@@ -71,6 +71,12 @@ def test_a_file_is_checked_where_there_is_no_store_and_no_configuration(installa
     assert said.returncode == 1
     assert "ecord 1" in said.stdout
     assert here.within("audit", "verify", str(here.home / "nothing.jsonl"), env=alone).returncode == 5
+    neither = here.within("audit", "verify", "record", env=alone)
+    assert neither.returncode == 5
+    assert "There is no file record here, and it is no incident's name" in neither.stderr
+    page = here.within("audit", "verify", str(here.home / "record.html"), env=alone)
+    assert page.returncode == 5
+    assert "record.html is no record" in page.stderr
 
 
 def test_a_record_broken_in_the_store_is_named_and_not_only_refused(installation: Installation, store: str) -> None:

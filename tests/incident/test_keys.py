@@ -31,9 +31,11 @@ def test_a_key_that_cannot_be_used_is_said(tmp_path: Path) -> None:
         load_keys(keys_dir)
     with pytest.raises(KeyTrouble, match="cannot name a writer"):
         init_key("../bot", "bot", state_dir=tmp_path, keys_dir=keys_dir)
-    with pytest.raises(KeyTrouble, match=r"lync-dr keys init bot"):
+    with pytest.raises(KeyTrouble, match=r"lync-dr keys init bot --kind KIND \(bot, cli or worker\)"):
         load_writer("bot", state_dir=tmp_path, keys=Keys())
     init_key("bot", "bot", state_dir=tmp_path, keys_dir=keys_dir)
+    with pytest.raises(KeyTrouble, match=r"Put it back, or make a writer with a new name: .* --kind bot"):
+        load_writer("bot", state_dir=tmp_path / "elsewhere", keys=load_keys(keys_dir))
     with pytest.raises(KeyTrouble, match="no public key among those"):
         load_writer("bot", state_dir=tmp_path, keys=Keys())
     init_key("bot", "bot", state_dir=tmp_path / "other", keys_dir=tmp_path / "other.d")

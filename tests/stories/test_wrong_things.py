@@ -3,6 +3,7 @@ secret comes out anywhere."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -209,4 +210,13 @@ def test_a_token_slack_does_not_know(rehearsal: Rehearsal) -> None:
     assert done.returncode == 1
     assert "Slack does not accept the bot token (invalid_auth)" in done.stderr
     assert done.stderr.count("\n") == 1
+    _nothing_leaks(rehearsal, done, *SECRETS.values())
+
+
+def test_an_app_token_slack_does_not_know(rehearsal: Rehearsal) -> None:
+    good = json.loads((rehearsal.out / "slack.json").read_text("utf-8"))["bot_token"]
+    done = rehearsal.lync_dr("bot", SLACK_BOT_TOKEN=good, SLACK_APP_TOKEN=SECRETS["app_token"])
+    assert done.returncode == 1
+    assert "Slack does not open Socket Mode to this app token (invalid_auth)" in done.stderr
+    assert done.stderr.count("\n") == 1, "and nothing of Bolt's own"
     _nothing_leaks(rehearsal, done, *SECRETS.values())
