@@ -240,8 +240,8 @@ _PASSED_ON = {
 }
 
 
-def _alone(name: str, argv: list[str], ready: Path) -> None:
-    """Run one part alone until told to stop, and print what it says of itself."""
+def _alone(name: str, argv: list[str], ready: Path, say: Callable[[Any], dict[str, Any]]) -> None:
+    """Run one part alone until told to stop; print as JSON what `say` makes of what it wrote of itself."""
     with until_told_to_stop() as asked, Supervisor(click.echo, asked) as supervisor:
         log = ready.parent / f"{name}.log"
         try:
@@ -250,7 +250,7 @@ def _alone(name: str, argv: list[str], ready: Path) -> None:
         except DidNotStart as trouble:
             click.echo(str(trouble), err=True)
             raise SystemExit(1) from None
-        click.echo(ready.read_text("utf-8"))
+        click.echo(json.dumps(say(json.loads(ready.read_text("utf-8"))), indent=1))
         while not asked.wait(0.5):
             assert part.process is not None
             if part.process.poll() is not None:
@@ -258,32 +258,51 @@ def _alone(name: str, argv: list[str], ready: Path) -> None:
                 raise SystemExit(1)
 
 
-@practice.command("slack", help="Only the practice Slack workspace; prints its address and tokens as JSON.")
-@click.option("--out", type=click.Path(path_type=Path))
-@click.option("--port", default=0)
-def practice_slack(out: Path | None, port: int) -> None:
+@practice.command("slack", help="Only the practice Slack workspace; prints its page and a bot's settings as JSON.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where to keep its log; default: temporary.")
+@click.option("--port", default=0, help="Port of the page; default: any free one.")
+@click.option("--controls", type=click.Path(path_type=Path), help="controls.json of the sites: buttons on the page.")
+def practice_slack(out: Path | None, port: int, controls: Path | None) -> None:
     """Run the workspace alone."""
     where, ours = _out_dir(out)
     ready = where / "slack.json"
     argv = _python("practice.slack", "--state", str(where / "slack"), "--port", str(port), "--ready", str(ready))
+    if controls is not None:
+        argv += ["--controls", str(controls.resolve())]
+
+    def say(told: dict[str, Any]) -> dict[str, Any]:
+        settings = {
+            "SLACK_API_URL": told["api_url"],
+            "SLACK_BOT_TOKEN": told["bot_token"],
+            "SLACK_APP_TOKEN": told["app_token"],
+            "LYNC_DR_POLICY": str(CONFIG / "policy.practice.toml"),
+        }
+        return {"page_url": told["page_url"], "settings": settings}
+
     try:
-        _alone("slack", argv, ready)
+        _alone("slack", argv, ready, say)
     finally:
         if ours:
             shutil.rmtree(where, ignore_errors=True)
 
 
-@practice.command("sites", help="Only the sites and DNS servers; prints their control addresses as JSON.")
-@click.option("--out", type=click.Path(path_type=Path))
-@click.option("--durations", default="")
+@practice.command("sites", help="Only the sites and DNS servers; prints a worker's settings and controls as JSON.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where its files go; default: temporary.")
+@click.option("--durations", default="", help="Seconds the simulated cmdlets take, as name=seconds,…")
 def practice_sites(out: Path | None, durations: str) -> None:
     """Run the estate alone; `endpoints.toml` and the credential file lie beside the controls."""
     where, ours = _out_dir(out)
     argv = _python("practice.estate", "--out", str(where))
     if durations:
         argv += ["--durations", durations]
+
+    def say(controls: dict[str, Any]) -> dict[str, Any]:
+        settings = {"LYNC_DR_ENDPOINTS": str(where / "endpoints.toml"), **json.loads((where / "env.json").read_text())}
+        settings["LYNC_DR_ESTATE"] = str(CONFIG / "estate.practice.toml")
+        return {"settings": settings, "controls_file": str(where / "controls.json"), "controls": controls}
+
     try:
-        _alone("sites", argv, where / "controls.json")
+        _alone("sites", argv, where / "controls.json", say)
     finally:
         if ours:
             shutil.rmtree(where, ignore_errors=True)
