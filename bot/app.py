@@ -237,7 +237,7 @@ class HttpDoor:
 
             def _body(self) -> bytes | None:
                 length = self.headers.get("Content-Length", "")
-                if not length.isdigit() or int(length) > BODY_BYTES:
+                if not re.fullmatch("[0-9]{1,9}", length) or int(length) > BODY_BYTES:
                     self._answer(413, b"too long")
                     return None
                 return self.rfile.read(int(length))

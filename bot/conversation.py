@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -567,7 +568,7 @@ class Conversation:
     def _rule(self, click: Click, why: str) -> Post:
         _, incident, step, attempt, verdict = (click.value.split("|") + [""] * 5)[:5]
         place = CardRef(team=self.reader.policy.team, channel=click.channel, ts=click.ts) if click.ts else None
-        command = do.Rule(click.actor, step, int(attempt) if attempt.isdigit() else 0, _verdict(verdict), why, place)
+        command = do.Rule(click.actor, step, _number(attempt), _verdict(verdict), why, place)
         answer = self.desk.do(incident, command)
         if answer.refusal is not None or answer.state is None:
             return self._refused(answer, answer.state)
@@ -695,7 +696,12 @@ def _meta(value: str, channel: str, ts: str, url: str, short: str = "") -> str:
 def _approval(value: str) -> tuple[str, int, str, str]:
     """(incident, request, nonce, digest) of an approval button; what does not fit is refused by the desk."""
     _, incident, number, nonce, digest = (value.split("|") + [""] * 5)[:5]
-    return incident, int(number) if number.isdigit() else 0, nonce, digest
+    return incident, _number(number), nonce, digest
+
+
+def _number(text: str) -> int:
+    """A number as our own buttons have it; 0, which is nobody's, for anything else that calls itself a digit."""
+    return int(text) if re.fullmatch("[0-9]{1,6}", text) else 0
 
 
 def _tried(action: str, actor: Actor) -> Command:

@@ -26,7 +26,7 @@ from bot.web import may_post
 from incident.commands import RecordCard, RecordTold
 from incident.desk import Desk
 from incident.events import CardRef
-from incident.journal import REGISTER, BadJournal, JournalDiffers, JournalError, JournalShorter
+from incident.journal import REGISTER, BadJournal, JournalDiffers, JournalError, JournalShorter, NoSuchIncident
 from incident.state import Incident
 
 log: Final = logging.getLogger("lync-dr.narrator")
@@ -34,7 +34,7 @@ log: Final = logging.getLogger("lync-dr.narrator")
 LEASE: Final = "narrator"
 LEASE_S: Final = 6.0
 RENEW_S: Final = 1.0
-HALTS: Final = (BadJournal, JournalDiffers, JournalShorter)
+HALTS: Final = (BadJournal, JournalDiffers, JournalShorter, NoSuchIncident)
 """What a journal can be that nothing is done on any more; everything else about a journal passes."""
 RECENT: Final = timedelta(hours=24)
 """A closed incident is told to its end for so long after a restart."""

@@ -13,7 +13,7 @@ from cli.roots import Root, find_incident, now, open_root
 from cli.steward import Steward
 from config.load import load_settings
 from incident.clocks import figures, minutes
-from incident.journal import BadJournal, JournalDiffers, JournalShorter, Unreachable
+from incident.journal import BadJournal, JournalDiffers, JournalShorter, NoSuchIncident, Unreachable
 from incident.keys import private_key_path
 from incident.state import Incident, Request
 from playbooks.plan import Plan
@@ -86,7 +86,7 @@ def follow(root: Root, only: str | None, after: str) -> None:
             for name in dict.fromkeys(b.incident for b in bells if b.incident != "register"):
                 try:
                     state = root.desk.state(name)
-                except (BadJournal, JournalDiffers, JournalShorter) as bad:
+                except (BadJournal, JournalDiffers, JournalShorter, NoSuchIncident) as bad:
                     if last.get(name) != str(bad):
                         click.echo(f"HALT: {bad}", err=True)
                     last[name] = str(bad)

@@ -65,7 +65,7 @@ from incident.journal import (
     PairBusy,
 )
 from incident.policy import Rules
-from incident.record import Record
+from incident.record import Record, is_name
 from incident.state import Incident
 
 TRIES: Final = 200
@@ -223,7 +223,8 @@ class Desk:
                 continue
             try:
                 found.append(self.state(line.incident))
-            except (BadJournal, JournalDiffers, JournalShorter) as bad:
+            except (BadJournal, JournalDiffers, JournalShorter, NoSuchIncident) as bad:
+                # None of that name: the store's index lists what stands nowhere.
                 unreadable[line.incident] = bad
             except (KeyError, ValueError, TypeError, AssertionError) as bad:
                 why = f"This version cannot make sense of it ({type(bad).__name__})."
@@ -385,7 +386,7 @@ class Desk:
     def _unknown(self, incident: str, command: Command) -> Answer:
         actor = getattr(command, "actor", None)
         what = type(command).__name__.lower()
-        text = f"There is no incident {incident}. Nothing happened."
+        text = f"There is no incident {incident if is_name(incident) else 'of that name'}. Nothing happened."
         return self._outside(no(self._case(None), "no_incident", what, text, actor), incident)
 
     def _to_record(self, state: Incident, refusal: Refusal) -> tuple[Event, ...]:

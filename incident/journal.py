@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from incident.events import Event
-from incident.record import GENESIS, Record
+from incident.record import GENESIS, Record, is_name
 
 REGISTER: Final = "register"
 """The journal of the installation: incident numbers, and what belongs to no incident."""
@@ -121,7 +121,9 @@ class NoSuchIncident(JournalError):
     """There is no journal of that name."""
 
     def __init__(self, incident: str) -> None:
-        super().__init__(f"There is no incident {incident} in this journal. See: lync-dr audit list")
+        # A button or a command line may name anything; what is no name at all is not repeated.
+        shown = incident if is_name(incident) else "of that name"
+        super().__init__(f"There is no incident {shown} in this journal. See: lync-dr audit list")
         self.incident = incident
 
 

@@ -126,6 +126,11 @@ def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def is_name(text: str) -> bool:
+    """Whether a journal, a process or a code can be called this: short, plain ASCII, and part of no path."""
+    return _NAME.fullmatch(text) is not None
+
+
 def write_record(
     event: Event,
     *,
@@ -236,7 +241,7 @@ def _record(r: dict[str, Any], h: str, signature: bytes | None, line: bytes) -> 
     if r["v"] != VERSION or isinstance(r["v"], bool):
         raise BadLine(f"It has format version {r['v']!r}; this program reads version {VERSION}.")
     for field in ("incident", "boot", "by", "code"):
-        if not isinstance(r[field], str) or not _NAME.fullmatch(r[field]):
+        if not isinstance(r[field], str) or not is_name(r[field]):
             raise BadLine(f"Its field {field} is not a plain name.")
     for field, least in (("seq", 1), ("mono_ms", 0)):
         if type(r[field]) is not int or not least <= r[field] <= _SAFE_INTEGER:

@@ -6,13 +6,15 @@ from typing import Final
 
 from bot.draw.post import Bold, Code, Post, lines, post
 from bot.draw.reader import Reader
-from incident.journal import BadJournal, JournalDiffers, JournalError, JournalShorter
+from incident.journal import BadJournal, JournalDiffers, JournalError, JournalShorter, NoSuchIncident
+from incident.record import is_name
 
 NOTICE: Final = "HALT: the journal cannot be believed. Nothing runs. This board shows what stood before."
 
 
 def post_of(incident: str, bad: JournalError, reader: Reader) -> Post:
     """What is wrong, what is certain, what does not happen, what to do."""
+    incident = incident if is_name(incident) else "(no name of ours)"
     title = f"\N{OCTAGONAL SIGN} HALT · {incident}"
     said = (
         _wrong(bad),
@@ -39,6 +41,8 @@ def _wrong(bad: JournalError) -> str:
         )
     if isinstance(bad, BadJournal):
         return f"Record {bad.seq} cannot be believed. {bad.why}"
+    if isinstance(bad, NoSuchIncident):
+        return "The store lists it, and nothing of it stands there. Somebody wrote to the store behind our back."
     return str(bad)
 
 

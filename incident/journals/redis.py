@@ -11,6 +11,7 @@ none. What is repeated here is repeated knowingly, because the script can be rep
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
@@ -43,7 +44,7 @@ from incident.journals.store import (
     Part,
     Stored,
 )
-from incident.record import GENESIS
+from incident.record import GENESIS, is_name
 
 ANSWER_S: Final = 2.0
 """How long one answer of the server may take."""
@@ -199,8 +200,8 @@ class RedisStore:
         listed = []
         for name, head in sorted(heads.items()):
             seq, _, h = head.partition(" ")
-            if name != REGISTER and seq.isdigit():
-                epoch = int(epochs.get(name, "0"))
+            if name != REGISTER and re.fullmatch("[0-9]{1,15}", seq):
+                epoch = _epoch(epochs.get(name, "0"))
                 listed.append(Listed(name, int(seq), h, epoch, name in opened, pair_of.get(name)))
         return listed
 
@@ -218,7 +219,7 @@ class RedisStore:
             reply = self._ask(lambda block=block: self._client.xread({stream: after or "0-0"}, 1000, block))  # type: ignore[misc]
             entries = _entries(reply)
             if entries or left_ms <= _BLOCK_MS:
-                return [Bell(bid.decode(), f[b"i"].decode(), int(f[b"s"])) for bid, f in entries]
+                return [_bell(bid.decode(), fields) for bid, fields in entries]
 
     def last_bell(self) -> str:
         """The newest bell's id."""
@@ -390,6 +391,15 @@ def _instructions(batch: Batch) -> str:
     )
 
 
+def _bell(bid: str, fields: Mapping[bytes, bytes]) -> Bell:
+    """One entry of the stream. Anybody who can write there can ring; what is no bell is passed like the register's,
+    of which nobody makes anything, so that those behind it are heard."""
+    name, seq = fields.get(b"i", b"").decode("utf-8", "replace"), fields.get(b"s", b"")
+    if not is_name(name) or not re.fullmatch(rb"[0-9]{1,15}", seq):
+        return Bell(bid, REGISTER, 0)
+    return Bell(bid, name, int(seq))
+
+
 def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
     """The entries of the one stream asked for, in the answer's RESP2 or RESP3 shape."""
     if not reply:
@@ -398,6 +408,11 @@ def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
         (batches,) = reply.values()
         return [entry for batch in batches for entry in batch] if isinstance(batches[0], list) else list(batches)
     return list(reply[0][1])
+
+
+def _epoch(text: str) -> int:
+    """An epoch for the list. Nothing is decided by it: the script compares what the store has."""
+    return int(text) if re.fullmatch("[0-9]{1,15}", text) else 0
 
 
 def _text(table: Mapping[Any, Any]) -> dict[str, str]:

@@ -32,7 +32,7 @@ from incident.journal import (
 )
 from incident.journals.store import Batch, EpochOld, HeadMoved, HoldTaken, PairClaimed, Part, Store
 from incident.keys import Keys, Writer
-from incident.record import Record, write_record
+from incident.record import Record, is_name, write_record
 
 COMPARE_ALL_EVERY_S: Final = 5.0
 """How often a reading compares the whole journal with the copy; between, only what is new and the last record."""
@@ -236,6 +236,9 @@ class SignedJournal:
 
     def read(self, incident: str, after: int = 0) -> Sequence[Record]:
         """See `Journal.read`."""
+        if not is_name(incident):
+            # It would go into a path and into a key of the store.
+            raise NoSuchIncident(incident)
         with self._locked(incident):
             records = self._sync(incident)
             if not records and incident != REGISTER:

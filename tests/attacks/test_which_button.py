@@ -99,10 +99,11 @@ def test_a13_a_nonce_cannot_be_guessed(card: Card, user: str, nonce: str) -> Non
     card.refuses(lambda: card.press(user, change=change), "APR040E", "belongs to no open question here", who=user)
 
 
-def test_a15_the_button_of_another_question(card: Card) -> None:
+@pytest.mark.parametrize(("user", "number"), [("UDANA", "7"), ("URITA", "²")], ids=["another", "no number"])
+def test_a15_the_button_of_another_question(card: Card, user: str, number: str) -> None:
     parts = value(card)
-    change = with_value(*parts[:2], "7", *parts[3:])
-    card.refuses(lambda: card.press("UDANA", change=change), "APR040E", "belongs to no open question", who="UDANA")
+    change = with_value(*parts[:2], number, *parts[3:])
+    card.refuses(lambda: card.press(user, change=change), "APR040E", "belongs to no open question", who=user)
 
 
 def test_a15_the_button_of_another_incident_on_this_card(card: Card, other: str) -> None:
@@ -121,8 +122,9 @@ def test_a15_the_button_of_another_incident_on_this_card(card: Card, other: str)
 
 @pytest.mark.parametrize(
     ("user", "incident"),
-    [("UBO", "20991231-fe1-a"), ("UCHEN", "register"), ("UDANA", "../keys"), ("UOLAF", "*")],
-)
+    [("UBO", "20991231-fe1-a"), ("UCHEN", "register"), ("UDANA", "../keys"), ("UOLAF", "*"), ("UWANDA", "a" * 1500),
+     ("UNOC", "\0")],
+)  # fmt: skip
 def test_b5_a_button_of_no_incident_is_answered_and_written_down(card: Card, user: str, incident: str) -> None:
     head = card.stage.register_head()
     said = card.press(user, change=with_value("v1", incident, *value(card)[2:]))

@@ -142,7 +142,7 @@ def post(address: tuple[str, int], body: str, *, length: str = "", secret: str =
 
 def test_what_is_too_long_unsigned_or_seen_before_is_turned_away(behind: Behind, address: tuple[str, int]) -> None:
     body = urlencode({"payload": json.dumps(click("tap"))})
-    assert [post(address, body, length=length) for length in (str(BODY_BYTES + 1), "-1", "some")] == [413] * 3
+    assert [post(address, body, length=length) for length in (str(BODY_BYTES + 1), "-1", "some", "²")] == [413] * 4
     assert (behind.came, behind.refused) == ([], [])
     assert post(address, body, secret="other") == 401
     assert (behind.came, behind.refused) == ([], ["forged"])

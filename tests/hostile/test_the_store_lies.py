@@ -183,3 +183,15 @@ def test_a_host_whose_clock_is_off_takes_no_approval(night: Redis) -> None:
     assert answer.refusal is not None
     assert "off by 31 s" in answer.refusal.text
     assert "APR010I" not in night.codes()
+
+
+@pytest.mark.parametrize("name", ["20991231-fe9-a", "../keys", "\u00b2"])
+def test_an_index_that_lists_what_stands_nowhere_hides_no_incident(night: Redis, name: str) -> None:
+    night.approved()
+    night.raw.hset("lync-dr:heads", name, "3 " + "0" * 64)
+    night.raw.hset("lync-dr:open", name, "1")
+    around = night.bot.look_around()
+    assert [one.id for one in around.incidents] == [night.incident]
+    assert list(around.unreadable) == [name]
+    night.advance()
+    assert night.sent("Invoke-CsPoolFailOver") == ["Invoke-CsPoolFailOver"]

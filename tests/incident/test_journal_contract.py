@@ -71,6 +71,9 @@ def test_what_is_appended_is_read_by_others_in_order(kept: tuple[Any, Make]) -> 
     assert "actor" not in bot.read(A)[2].body
     with pytest.raises(NoSuchIncident, match=r"20261122-fe9-z"):
         bot.read("20261122-fe9-z")
+    for strange in ("", "../other/20261122-fe1-a", "a" * 1500, "a\0", "²"):
+        with pytest.raises(NoSuchIncident, match="There is no incident of that name"):
+            bot.read(strange)
 
 
 def test_only_one_of_two_decisions_on_the_same_head_is_stored(kept: tuple[Any, Make]) -> None:
