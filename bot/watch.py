@@ -25,6 +25,7 @@ from bot.narrator import RECENT, Narrator
 from bot.outbox import APPROVAL, STATE, Item, Sent, bookname
 from bot.policy_now import PolicyNow
 from bot.web import home_trouble
+from incident import replicas
 from incident.commands import AskApproval, Close, Recheck, RecordTold, Tick
 from incident.desk import Desk
 from incident.doorbell import Doorbell
@@ -63,6 +64,8 @@ class Waits:
     relook_s: float = 10.0
     free_hand_s: float = 5.0
     sample_s: float = 60.0
+    replicas_s: float = 10.0
+    """How often the replicas of the CMS are read while they are watched."""
     board_s: float = 10.0
     """How often a running board is redrawn without news."""
     scan_s: float = 5.0
@@ -92,6 +95,7 @@ class _Kept:
     looked: datetime | None = None
     drawn_at: float = float("-inf")
     hand_at: float = float("-inf")
+    replicas_at: float = float("-inf")
     hand_at_seq: int = 0
     """When a hand was rung for, and the last record then."""
 
@@ -199,6 +203,7 @@ class Watch:
                     for state in states:
                         self._considered(state.id)
                     self._sample(states)
+                    self._replicas(states)
                 for bell in self.desk.journal.bells(after, min(0.5, self.waits.reconcile_s)):
                     after = bell.id
                     if bell.incident != REGISTER:
@@ -363,6 +368,17 @@ class Watch:
         if now - self._sampled_at >= self.waits.sample_s and not any(s.phase in LOOKING for s in states):
             self._sampled_at = now
             self.doorbell.ring_sample()
+
+    def _replicas(self, states: Iterable[Incident]) -> None:
+        """Ring for a reading of the CMS replicas where they are watched, unless somebody waits for a first card."""
+        some, now = tuple(states), time.monotonic()
+        if any(s.phase == "looking" for s in some):
+            return
+        for state in (s for s in some if replicas.watched(s)):
+            kept = self._kept.setdefault(state.id, _Kept())
+            if now - kept.replicas_at >= self.waits.replicas_s:
+                kept.replicas_at = now
+                self.doorbell.ring_replicas(state.id)
 
     # --- errands: what may take long ----------------------------------------------------------------------
 

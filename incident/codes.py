@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from incident.events import Event, Outcome, Refused, Told, event_classes
+from incident.events import Event, Outcome, Refused, ReplicasSeen, Told, event_classes
 
 APPROVAL_ACTS: Final = frozenset({"approve", "decline", "ask", "still_disaster"})
 """Acts whose refusals are coded APR; all others of persons are coded REF."""
@@ -107,6 +107,9 @@ _REASONS: Final = (
     Reason("too_early", "040", "Planned work may not begin before its hour.", ("RUN",)),
     Reason("no_hand", "039", "No worker has taken the run.", ("RUN",)),
     Reason("files", "042", "This worker's files are not those with which the plan was made.", ("RUN",)),
+    Reason(
+        "not_watched", "045", "No replicas are to be watched: the CMS has not moved, or the watch has ended.", ("RUN",)
+    ),
     Reason("pair_passed", "044", "The pair of pools has passed to another open incident.", ("RUN",)),
     Reason("recheck", "041", "The last click is old, and Slack was not asked again about the approvers.", ("RUN",)),
 )
@@ -141,6 +144,8 @@ def codes_of(cls: type[Event]) -> tuple[str, ...]:
         return ("STP003I", "STP004I", "STP005I", "STP003E", "STP004E", "STP003W")
     if cls is Told:
         return ("NTF001I", "NTF001E")
+    if cls is ReplicasSeen:
+        return ("RPL001I", "RPL002I", "RPL002W")
     return () if cls is Refused else (cls.CODE,)
 
 
@@ -151,6 +156,9 @@ _FINER: Final = {
     "STP003E": "The call ended with red text.",
     "STP004E": "The call was refused before anything was run.",
     "STP003W": "What became of the call is not known.",
+    "RPL001I": "Replicas of the Central Management Store are watched: one of them changed, or the first reading.",
+    "RPL002I": "Every replica of the Central Management Store that lives is up to date.",
+    "RPL002W": "The time for watching the replicas of the Central Management Store is over; not all are up to date.",
     "NTF001I": "Somebody was reached.",
     "NTF001E": "Somebody could not be reached.",
 }

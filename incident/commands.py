@@ -18,6 +18,7 @@ from incident.events import (
     Event,
     Json,
     Refused,
+    ReplicaSeen,
     Verdict,
 )
 from incident.policy import ConfigDigests
@@ -376,6 +377,18 @@ class Prove:
 
 
 @dataclass(frozen=True)
+class RecordReplicas:
+    """The replicas of the Central Management Store as just read, or why they could not be. `limit_s` is how long they
+    are watched, in seconds after the last change."""
+
+    replicas: tuple[ReplicaSeen, ...]
+    began: datetime
+    """When the reading began: what was written to the store later is not in it."""
+    limit_s: int
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class EndRun:
     """Every step is settled, or the run was aborted."""
 
@@ -388,5 +401,5 @@ Command = (
     Declare | SetOutage | AddNote | TakeLead | Cancel | AskApproval | SayStillDisaster | RecordCard | Approve
     | Decline | Tick | Recheck | Rule | Stop | GoOn | Confirm | Close | SettleFollowUp | RecordTold | RecordSurvey
     | TakeHand | StartRun | WaitFor | SkipStep | BeginCall | RecordOutput | EndCall | VerifyStep | FailStep | SaySlow
-    | OpenFollowUp | Prove | EndRun
+    | OpenFollowUp | Prove | RecordReplicas | EndRun
 )  # fmt: skip

@@ -39,7 +39,9 @@ LOOK_NOW: Final = "workers.jobs.look_now"
 """look_now(key, question): look without an incident, and post the answer under the key. Queue look."""
 SAMPLE: Final = "workers.jobs.sample"
 """sample(): ask every paired pool how its backup is, and keep what was good. Queue look."""
-ALLOWED_JOBS: Final = frozenset({ADVANCE, SURVEY, LOOK_NOW, SAMPLE})
+REPLICAS: Final = "workers.jobs.watch_replicas"
+"""watch_replicas(incident): read whether the replicas of the CMS have caught up. Queue look."""
+ALLOWED_JOBS: Final = frozenset({ADVANCE, SURVEY, LOOK_NOW, SAMPLE, REPLICAS})
 
 RING_EVERY_S: Final = 5
 """Rings for the same incident at the same head within this time are one ring."""
@@ -63,6 +65,10 @@ class Doorbell(Protocol):
 
     def ring_look_now(self, key: str, question: Mapping[str, Any]) -> None:
         """Asks for a look that belongs to no incident; the answer comes to `wait_answer(key)`."""
+        ...
+
+    def ring_replicas(self, incident: str) -> bool:
+        """Asks for a reading of the replicas of the CMS. False: an earlier ring still waits for a worker."""
         ...
 
     def ring_sample(self) -> bool:
@@ -156,6 +162,10 @@ class RqDoorbell:
         """See `Doorbell`."""
         self._ring("look", LOOK_NOW, (key, dict(question)), job_id("now", key, self._now_s()))
 
+    def ring_replicas(self, incident: str) -> bool:
+        """See `Doorbell`."""
+        return self._ring("look", REPLICAS, (incident,), re.sub(r"[^A-Za-z0-9_-]", "-", f"replicas-{incident}"))
+
     def ring_sample(self) -> bool:
         """See `Doorbell`."""
         # One name for all: where no look worker runs, a night of rings must not lie in front of a survey.
@@ -242,6 +252,10 @@ class MemoryDoorbell:
     def ring_look_now(self, key: str, question: Mapping[str, Any]) -> None:
         """See `Doorbell`."""
         self._ring(LOOK_NOW, (key, dict(question)), job_id("now", key, self._now_s()))
+
+    def ring_replicas(self, incident: str) -> bool:
+        """See `Doorbell`."""
+        return self._ring(REPLICAS, (incident,), job_id("replicas", incident, self._now_s()))
 
     def ring_sample(self) -> bool:
         """See `Doorbell`."""

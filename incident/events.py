@@ -599,6 +599,34 @@ class RunEnded(Event):
     text: str = ""
 
 
+class ReplicaSeen(Frozen):
+    """One server's replica of the Central Management Store, as the servers report it."""
+
+    fqdn: str
+    pool: str = ""
+    """Short name of the pool it belongs to; empty where the estate knows none."""
+    up_to_date: bool = False
+    dead: bool = False
+    """It belongs to the lost pool, which answers nobody: that it stays behind is expected."""
+
+
+class ReplicasSeen(Event):
+    """The replicas of the Central Management Store after it moved. Written again only when one of them changed."""
+
+    WRITERS = HANDS
+    kind: Literal["replicas_seen"] = "replicas_seen"
+    replicas: tuple[ReplicaSeen, ...] = ()
+    why: str = ""
+    """Why they could not be read; empty where they were."""
+    over: Literal["", "all", "limit"] = ""
+    """The end of the watch: all that live are up to date, or its time is over."""
+
+    @property
+    def code(self) -> str:
+        """Still watched, all up to date, or given up."""
+        return {"": "RPL001I", "all": "RPL002I", "limit": "RPL002W"}[self.over]
+
+
 # --- the register -----------------------------------------------------------------------------------------
 
 
@@ -676,6 +704,7 @@ AnyEvent = Annotated[
     | Refused | Told
     | HandTaken | RunStarted | RunRefused | Waits | StepSkipped | Intent | Output | Outcome | Verified
     | StepFailed | Slow | RulingVoted | Ruling | StopOrdered | WentOn | Proven | Confirmed | RunEnded
+    | ReplicasSeen
     | IncidentOpened | IncidentClosed | TextStated | Started | Exported | Reviewed | PeopleLooked,
     Field(discriminator="kind"),
 ]  # fmt: skip

@@ -546,6 +546,10 @@ def _proven_by_person(state: Incident, at: datetime) -> Incident:
     return _doing(replace(state, clocks=replace(state.clocks, t5=state.confirmed_at)), at, "end")
 
 
+def _replicas(state: Incident, event: ev.ReplicasSeen, record: Folded) -> Incident:
+    return replace(state, replicas=event, replicas_at=record.when)
+
+
 def _run_ended(state: Incident, event: ev.RunEnded, record: Folded) -> Incident:
     state = replace(state, run_ended=event.result)
     if event.result == "complete":
@@ -594,6 +598,7 @@ _CHANGES: dict[type[Event], Callable[[Incident, Any, Folded], Incident]] = {
     ev.WentOn: _went_on,
     ev.Proven: _proven,
     ev.Confirmed: _confirmed,
+    ev.ReplicasSeen: _replicas,
     ev.RunEnded: _run_ended,
 }
 """Kinds of the register change no incident and are not here."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from incident import replicas
 from incident.clocks import between, clock_time, day, figures, minutes, zone_label
 from incident.events import Intent, Noted, Outcome, Output, Refused, Surveyed
 from incident.first_screen import Beside, FirstScreen, first_screen, took
@@ -92,6 +93,7 @@ def html(report: Report) -> str:
         refusals=[_refusal(r, zone) for r in _refused(report.records)],
         red=_red(report.records, zone),
         facts=_facts(report.records),
+        replicas=replicas.told(state, lambda moment: clock_time(moment, zone)),
         rulings=[
             {"step": s, "attempt": a, "verdict": v, "persons": ", ".join(names.get(p, p) for p in ps), "reason": why,
              "against": against}
@@ -278,6 +280,8 @@ def markdown(report: Report) -> str:
     lines += [f"- **{row.question}**: {row.word + ' ' if row.word else ''}{_one_line(row.text)}" for row in screen.rows]
     lines += ["", "| | step | | took |", "|---|---|---|---|"]
     lines += [f"| {s.index} | {_cell(s.title)} | {_STATUS[s.status]} | {took(s)} |" for s in state.steps]
+    known = [_one_line(text) for text in replicas.told(state, lambda at: clock_time(at, zone))]
+    lines += ["", f"{'. '.join(known)}."] if known else []
     left = [text for _, text, done in state.follow_ups if not done]
     if left:
         lines += ["", "Left to do:", *(f"- {_one_line(text)}" for text in left)]

@@ -82,6 +82,15 @@ def _ruling(e: ev.Ruling) -> str:
     return f"Decided about {e.step}, attempt {e.attempt}: {_VERDICTS[e.verdict]}, by {', '.join(e.persons)}.{against}"
 
 
+def _replicas(e: ev.ReplicasSeen) -> str:
+    if not e.replicas:
+        return f"CMS replicas could not be read: {e.why or 'no server was named'}."
+    said = [f"{r.fqdn} {'up to date' if r.up_to_date else 'dead, as expected' if r.dead else 'not yet'}"
+            for r in e.replicas]  # fmt: skip
+    end = {"": "", "all": " All that live are up to date.", "limit": " Not watched any longer."}[e.over]
+    return f"CMS replicas: {', '.join(said)}.{end}"
+
+
 _SAY: dict[type[Event], Callable[[Any], str]] = {
     ev.Declared: _declared,
     ev.Joined: lambda e: "Declared the same again; joined.",
@@ -124,6 +133,7 @@ _SAY: dict[type[Event], Callable[[Any], str]] = {
     ev.WentOn: lambda e: "The stop is lifted.",
     ev.Proven: lambda e: f"Service proven: {e.text}",
     ev.Confirmed: lambda e: f"Confirmed by a person: service works. {e.text}".strip(),
+    ev.ReplicasSeen: _replicas,
     ev.RunEnded: lambda e: f"Run ended: {e.result}. {e.text}".strip(),
     ev.IncidentOpened: lambda e: f"No. {e.number} is {e.incident}.",
     ev.IncidentClosed: lambda e: f"No. {e.number} closed at head {e.head[:16]}….",

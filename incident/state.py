@@ -20,6 +20,7 @@ from incident.events import (
     Json,
     Outcome,
     Planned,
+    ReplicasSeen,
     Surveyed,
     Verdict,
 )
@@ -260,6 +261,9 @@ class Incident:
     activity: tuple[tuple[datetime, str], ...] = ()
     """What time was spent on: from each moment on, until the next: checks, approval, between, people, hold, end or
     a step's id. The figures of the report are differences of these, and so add up."""
+    replicas: ReplicasSeen | None = None
+    """Replicas of the CMS as last recorded; what `incident.replicas` says about them."""
+    replicas_at: datetime | None = None
     proven: str = ""
     confirmed: Confirmed | None = None
     confirmed_by: str = ""

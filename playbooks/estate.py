@@ -216,11 +216,14 @@ class Timings(Frozen):
 
 
 class Survey(Frozen):
-    """One look at the estate: its total budget, and how a single question is bounded inside it. Seconds."""
+    """One look at the estate: its total budget, and how a single question is bounded inside it; and the one thing that
+    is watched beside a run. Seconds."""
 
     budget_s: Seconds = 20
     dns_s: Seconds = 3
     port_s: Seconds = 3
+    replicas_s: Seconds = 900
+    """How long the replicas of the CMS are watched after it moved."""
 
 
 class Estate(Frozen):

@@ -258,6 +258,11 @@ def master_look(host: str) -> CallLook:
     return CallLook(host=host, call=asked, feeds=("cms.master",))
 
 
+def replicas_look(host: str) -> CallLook:
+    """Whether each server's replica of the CMS is up to date, one object a server. Feeds no fact: no step asks."""
+    return CallLook(host=host, call=call("Get-CsManagementStoreReplicationStatus", "ReplicaFqdn", "UpToDate"), feeds=())
+
+
 def registrar_look(host: str, pools: Iterable[str], *, local: bool) -> CallLook:
     """PoolState of ``pools``. ``local`` reads the server's own replica: answers without the CMS, but may lag."""
     params = {"LocalStore": True} if local else {}
@@ -492,6 +497,22 @@ def _cms_master(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str,
     if any(explain(look.call.cmdlet, text).code == "CMS_UNREACHABLE" for text in answer.errors):
         return {"cms.master": NONE}
     return {}
+
+
+def replicas_of(estate: Estate, answer: AnyAnswer) -> tuple[tuple[tuple[str, str, bool], ...], str]:
+    """Of each replica its server, the short name of the server's pool (empty where the estate knows none) and whether
+    it is up to date; or why that is not known."""
+    if isinstance(answer, NoAnswer):
+        return (), answer.reason
+    if not isinstance(answer, CallAnswer) or answer.errors:
+        return (), answer.errors[0] if isinstance(answer, CallAnswer) else "the answer is of another kind"
+    found = []
+    for row in answer.rows:
+        fqdn = str(row.get("ReplicaFqdn") or "").strip().rstrip(".").lower()
+        if fqdn:
+            pool = estate.pool_at(fqdn)
+            found.append((fqdn, pool.name if pool else "", row.get("UpToDate") in (True, "True", "true")))
+    return tuple(sorted(found)), "" if found else "no replica was named"
 
 
 def _service(estate: Estate, look: CallLook, answer: CallAnswer) -> dict[str, FactValue]:

@@ -1,4 +1,5 @@
-"""What a bell can ask for, and nothing else: `advance`, `survey`, `look_now`, `sample`.
+"""What a bell can ask for, and nothing else: `advance`, `survey`, `look_now`, `sample`,
+`watch_replicas`.
 
 A job carries an incident's name or a question, never an order. These functions run in a process forked for one job;
 its root has put the workbench here before.
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from incident.journal import JournalError
+from workers import replicas as watching
 from workers import samples as sampling
 from workers import survey as looking
 from workers.advance import advance as carry_on
@@ -96,5 +98,16 @@ def sample() -> None:
         sampling.sample(tools)
     except JournalError as away:
         _log.warning("%s", away)
+    finally:
+        tools.rest()
+
+
+def watch_replicas(incident: str) -> None:
+    """Reads once whether the replicas of the CMS have caught up. The bot rings again while they are watched."""
+    tools = _tools()
+    try:
+        watching.read_once(incident, tools)
+    except JournalError as away:
+        _log.warning("%s: the replicas of the CMS were not recorded. %s", incident, away)
     finally:
         tools.rest()

@@ -14,7 +14,7 @@ from typing import Final
 
 from incident.commands import OpenFollowUp
 from incident.desk import TooBusy
-from incident.events import FollowUp, HandTaken, RunRefused
+from incident.events import FollowUp, HandTaken, ReplicasSeen, RunRefused
 from incident.journal import JournalError
 from incident.state import Incident
 from workers.results import Ending, Stopped, WaitingForPerson, WaitsForHold
@@ -64,7 +64,9 @@ def _tries_in_vain(state: Incident, tools: Tools) -> int:
         event = record.event
         if isinstance(event, HandTaken):
             tries += 1
-        elif not (isinstance(event, RunRefused) or (isinstance(event, FollowUp) and event.key.startswith(STANDS))):
+        elif isinstance(event, FollowUp) and event.key.startswith(STANDS):
+            continue
+        elif not isinstance(event, RunRefused | ReplicasSeen):
             break
     return tries
 

@@ -28,7 +28,7 @@ from config.endpoints import Endpoints
 from config.load import ConfigError, Configuration, load_all, load_settings
 from config.settings import Settings
 from incident.desk import Desk
-from incident.doorbell import ADVANCE, LOOK_NOW, SAMPLE, SURVEY, RqDoorbell, connect_rq
+from incident.doorbell import ADVANCE, LOOK_NOW, REPLICAS, SAMPLE, SURVEY, RqDoorbell, connect_rq
 from incident.journals.opening import open_journal
 from incident.keys import load_keys, load_writer
 from incident.policy import Rules
@@ -49,7 +49,7 @@ Bell = Literal["look", "act"]
 
 JOBS: Final[Mapping[Bell, Mapping[str, Callable[..., object]]]] = {
     "act": {ADVANCE: jobs.advance},
-    "look": {SURVEY: jobs.survey, LOOK_NOW: jobs.look_now, SAMPLE: jobs.sample},
+    "look": {SURVEY: jobs.survey, LOOK_NOW: jobs.look_now, SAMPLE: jobs.sample, REPLICAS: jobs.watch_replicas},
 }
 """All that each kind of worker does."""
 WORKER_TTL_S: Final = 20

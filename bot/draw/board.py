@@ -10,6 +10,7 @@ from bot.draw.post import Bold, Json, Line, Post, actions, button, confirm, head
 from bot.draw.reader import Reader, span, thousands
 from bot.draw.task import works_button
 from bot.draw.users import users_now
+from incident import replicas
 from incident.state import Incident
 
 
@@ -78,6 +79,9 @@ def _rows(state: Incident, now: datetime, reader: Reader) -> list[Line]:
 
 def _foot(state: Incident, now: datetime, reader: Reader) -> list[Line]:
     found: list[Line] = [*users_now(state)]
+    if known := replicas.short(state):
+        late = state.replicas is not None and state.replicas.over == "limit"
+        found.append(untrusted.line(f"⚠️ {known}" if late else known, 160))
     if not state.clocks.t3 or not state.closed:
         found.append(_changed(state))
     if state.clocks.t2:

@@ -11,6 +11,7 @@ from bot.draw.post import Post, lines, post
 from bot.draw.reader import Reader, span
 from bot.draw.red import LABELS
 from incident import events as ev
+from incident import replicas
 from incident.rulings import quorum
 from incident.state import Incident
 
@@ -130,6 +131,9 @@ def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
             return f"Service proven. {untrusted.line(event.text, 200)}"
         case ev.Confirmed():
             return f"Confirmed by {who} {quoted(event.text)}"
+        case ev.ReplicasSeen():
+            end = {"": "", "all": ". Watched to the end", "limit": ". Not watched any longer"}[event.over]
+            return untrusted.line(replicas.short(state) + (f" ({event.why})" if event.why else "") + end, 300)
         case ev.RunEnded():
             return f"The run ended: {event.result}. {untrusted.line(event.text, 200) if event.text else ''}"
         case ev.Cancelled():

@@ -9,6 +9,7 @@ from bot.draw import story, untrusted
 from bot.draw.post import AMBER, GREEN, Bold, Line, Post, actions, bar, button, header, lines, post
 from bot.draw.reader import Reader, span, thousands
 from bot.draw.users import GOOD, moved, users_now
+from incident import replicas
 from incident.clocks import figures
 from incident.plans import literal_of
 from incident.state import Incident, Request
@@ -87,6 +88,7 @@ def _clocks(state: Incident, reader: Reader) -> list[Line]:
     if c.t3 and c.pool_verified:
         found.append(f"Comparable with Microsoft: {span((c.pool_verified - c.t3).total_seconds())} (T3 → PoolState)")
     found.append(_proof(state))
+    found += [untrusted.line(one, 300) for one in replicas.told(state, reader.clock)]
     if dns := _old_dns(state):
         found.append(f"Old DNS answers until {reader.clock(dns)}")
     red = sum(1 for s in state.steps for a in s.attempts if a.outcome and a.outcome.result == "red")

@@ -3,7 +3,7 @@
 Pure and total: the same state, command, rules and moment give the same answer, and nothing outside is asked. No
 rule lives in a Slack handler or in a job. Each module tells one story: `requests` (declaring, the clock, notes),
 `approval` (the two-person rule), `running` (what people may do about a run), `hands` (what a worker may write),
-`closing` (the end).
+`watching` (what is watched in the background), `closing` (the end).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from incident import commands as c
 from incident.commands import Command, Refusal
-from incident.decide import approval, closing, hands, requests, running
+from incident.decide import approval, closing, hands, requests, running, watching
 from incident.decide.case import Case, no
 from incident.events import Event
 from incident.persons import person_of
@@ -56,6 +56,7 @@ _STORIES: Final[dict[type, Callable[[Case, Any], tuple[Event, ...] | Refusal]]] 
     c.SaySlow: hands.say_slow,
     c.Prove: hands.prove,
     c.EndRun: hands.end_run,
+    c.RecordReplicas: watching.record_replicas,
 }
 
 

@@ -8,6 +8,7 @@ from incident.clocks import figures, minutes
 from incident.commands import Cancel, Close, Refusal
 from incident.decide.case import Case, Result, no
 from incident.decide.requests import as_person, open_or_refusal
+from incident.decide.watching import left_behind
 from incident.decide.who import authorise
 from incident.events import Cancelled, Closed
 from incident.state import Incident
@@ -47,7 +48,10 @@ def close(case: Case, command: Close) -> Result:
     if result is None:
         return no(case, "not_over", "close", _why_not(case), command.actor)
     sentence = command.sentence or sentence_of(case, result)
-    return (Closed(actor=actor, cause=(case.incident.seq,), result=result, sentence=sentence),)
+    return (
+        *left_behind(case),
+        Closed(actor=actor, cause=(case.incident.seq,), result=result, sentence=sentence),
+    )
 
 
 def _must_confirm(case: Case) -> bool:

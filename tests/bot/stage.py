@@ -25,13 +25,14 @@ from bot.watch import Outside, Waits
 from cli.someone import Seen, Someone
 from config.load import Configuration, load_policy
 from config.settings import Settings
-from incident.doorbell import ADVANCE, LOOK_NOW, SURVEY
+from incident.doorbell import ADVANCE, LOOK_NOW, REPLICAS, SURVEY
 from incident.one_time import Seeds
 from incident.policy import Policy, Rules
 from playbooks.estate import Estate
 from tests.waiting import wait_for
 from tests.workers import world
 from workers.advance import advance
+from workers.replicas import read_once
 from workers.survey import look_now, survey
 
 POLICY_FILE = Path(__file__).resolve().parents[2] / "config" / "policy.practice.toml"
@@ -124,8 +125,8 @@ class Stage:
         made = House(
             desk=desk, doorbell=self.world.bell, notes=FileNotes(self.folder / "notes.json"),
             estate=self.world.own.estate,
-            seeds=Seeds(self.folder / "seeds"), slack=self.slack.settings, waits=Waits(0.3, 1.0, 0.5), practice=True,
-            host="bot-leeds", outside=self.outside,
+            seeds=Seeds(self.folder / "seeds"), slack=self.slack.settings, waits=Waits(0.3, 1.0, 0.5, replicas_s=0.5),
+            practice=True, host="bot-leeds", outside=self.outside,
         )  # fmt: skip
         return replace(made, **more)
 
@@ -163,6 +164,8 @@ class Stage:
                     survey(str(args[0]), tools)
                 elif job == ADVANCE:
                     advance(str(args[0]), tools)
+                elif job == REPLICAS:
+                    read_once(str(args[0]), tools)
                 elif job == LOOK_NOW:
                     look_now(str(args[0]), dict(args[1]), tools)
 

@@ -47,6 +47,28 @@ def test_red_text_a_stop_and_one_operator_runs_it_again(stage: Stage) -> None:
     assert "Waiting for" not in home.text
 
 
+def test_replicas_of_the_cms_stand_on_the_board_in_the_log_and_at_the_end(stage: Stage) -> None:
+    rita, bo, chen = (stage.slack.someone(k) for k in ("rita", "bo", "chen"))
+    stage.world.sites.tricks[POOL] = [red_and_untouched]
+    stage.world.sites.replicas["edge1"] = False
+    rita.type("C0INC", "/lync declare-disaster fe1")
+    press(bo, bo.find("APPROVE?", dm=True, button="Approve"), "Approve")
+    failed = chen.find("FAILED", channel="C0INC", button="Run again")
+    # The run stands; the replicas are read all the same.
+    board = rita.find("CMS replicas 1 of 2", "Waiting for", channel="C0HOME")
+    assert "CMS replicas 1 of 2 · not yet: edge1 · fe1 dead, expected" in " ".join(board.text.split())
+    stage.world.sites.replicas["edge1"] = True
+    rita.find("CMS replicas 2 of 2 · fe1 dead, expected", "Waiting for", channel="C0HOME")
+    press(chen, failed, "Run again")
+    summary = rita.find("RECOVERED", channel="C0INC", since=failed.ts)
+    whole = " ".join(summary.text.split())
+    assert "CMS replicas up to date at" in whole
+    assert ": edge1, fe2" in whole
+    assert "Dead, so not up to date as expected: fe1" in whole
+    assert "☐ CMS replica" not in whole
+    rita.find("CMS replicas 2 of 2", "Watched to the end", channel="C0INC")
+
+
 def test_the_wrong_pool_stops_and_offers_the_other_one(stage: Stage) -> None:
     rita = stage.slack.someone("rita")
     rita.type("C0INC", "/lync declare-disaster fe2")

@@ -101,6 +101,8 @@ class Sites:
     master: str = ""
     edge: str = "fe1"
     pools: dict[str, str] = field(default_factory=lambda: {"fe1": "Active", "fe2": "Active"})
+    replicas: dict[str, bool] = field(default_factory=lambda: {"edge1": True, "fe1": False, "fe2": True})
+    """Server -> whether its replica of the CMS is up to date."""
     names: dict[str, set[str]] = field(default_factory=dict)
     tricks: dict[str, list[Trick]] = field(default_factory=dict)
     """Cmdlet -> what happens at its next calls, one each."""
@@ -142,8 +144,12 @@ class Sites:
                 rows=({"BackEndServer": f"{self.cms}.ocsguy.local\\RTC"},)
             ),
             "Get-CsManagementConnection": lambda: Play(rows=({"SqlServer": f"{self.cms}.ocsguy.local"},)),
-            "Get-CsManagementStoreReplicationStatus": lambda: Play(
-                rows=({"ActiveMasterFqdn": f"{self.master}.ocsguy.local" if self.master else ""},)
+            "Get-CsManagementStoreReplicationStatus": lambda: (
+                Play(rows=({"ActiveMasterFqdn": f"{self.master}.ocsguy.local" if self.master else ""},))
+                if "CentralManagementStoreStatus" in given
+                else Play(
+                    rows=[{"ReplicaFqdn": f"{n}.ocsguy.local", "UpToDate": good} for n, good in self.replicas.items()]
+                )
             ),
             "Get-CsRegistrarConfiguration": lambda: Play(
                 rows=[{"Identity": f"Registrar:{p}.ocsguy.local", "PoolState": s} for p, s in self.pools.items()]

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from incident import commands as c
 from incident.desk import Answer, Desk
+from incident.events import ReplicaSeen
 from incident.journals.memory import MemoryStore
 from incident.journals.signed import SignedJournal
 from incident.keys import Keys, Writer
@@ -76,6 +77,8 @@ class House:
             self.well(self.worker, key, c.VerifyStep(1, step.id, "read back", 1000))
             self.after(1)
         self.after(33)
+        seen = (ReplicaSeen(fqdn="fe1.ocsguy.local"), ReplicaSeen(fqdn="fe2.ocsguy.local", up_to_date=True))
+        self.well(self.worker, key, c.RecordReplicas(seen, self.now, 900))
         self.well(self.worker, key, c.VerifyStep(1, "proof.signin", "signed in", 1), c.Prove(1, "test user signed in"))
         self.well(self.worker, key, c.EndRun(1, "complete"))
         self.well(self.bot, key, c.AddNote(who("UBO"), "carrier called"), c.Close(None))

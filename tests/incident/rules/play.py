@@ -89,7 +89,8 @@ def planned(digest: str = DIGEST, level: str = "green", **more: Any) -> Planned:
 
 def surveyed(at: datetime) -> Surveyed:
     began = at - timedelta(seconds=5)
-    facts = {"pool_state.fe1": {"value": "Active", "at": "2026-11-22T03:07:20.000Z", "from": "fe2"}}
+    seen = {"at": "2026-11-22T03:07:20.000Z", "from": "fe2"}
+    facts = {"pool_state.fe1": {"value": "Active", **seen}, "answers.fe1.worker": {"value": False, **seen}}
     return Surveyed(facts=facts, began=began, ended=at, digests=DIGESTS, host="w2")
 
 
