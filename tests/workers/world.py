@@ -7,6 +7,7 @@ the product's own.
 from __future__ import annotations
 
 import tomllib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -211,7 +212,7 @@ class NoPlaces:
         return None
 
 
-class Conversation:
+class Conversation(ABC):
     """What the people say, through the bot's desk; and what one asks the record afterwards."""
 
     bot: Desk
@@ -259,9 +260,9 @@ class Conversation:
     def rule(self, person: str, verdict: str, step: str, attempt: int = 1) -> None:
         self.do(c.Rule(actor=who(person), step=step, attempt=attempt, verdict=verdict, reason="seen"))  # type: ignore[arg-type]
 
+    @abstractmethod
     def survey(self) -> None:
         """Has the estate looked at once."""
-        raise NotImplementedError
 
     # --- what one asks afterwards ---
 
