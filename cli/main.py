@@ -1,7 +1,7 @@
 """`lync-dr`: everything the channel can do and more, for the day Slack is down.
 
 Commands are loaded when they are asked for, so that `lync-dr --help` needs nothing and one broken part does not
-hide the others. Exit codes: 0 done, 1 not done (one sentence says why), 2 wrong usage or wrong configuration.
+hide the others. Exit codes: 0 done, 1 not done (one sentence says why), 2 wrong usage, configuration or key.
 """
 
 from __future__ import annotations
@@ -73,12 +73,18 @@ def group() -> None:
 def _known_trouble() -> tuple[type[BaseException], ...]:
     """The errors that are sentences for a person already."""
     from cli.supervise import DidNotStart
-    from config.load import ConfigError
     from incident.journal import JournalError
-    from incident.keys import KeyTrouble
     from incident.one_time import NoSeed
 
-    return (DidNotStart, ConfigError, JournalError, KeyTrouble, NoSeed)
+    return (DidNotStart, JournalError, NoSeed, *_wrong_setting())
+
+
+def _wrong_setting() -> tuple[type[BaseException], ...]:
+    """Those that a wrong file or setting of this host is the cause of: trying again without mending it is in vain."""
+    from config.load import ConfigError
+    from incident.keys import KeyTrouble
+
+    return (ConfigError, KeyTrouble)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -89,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Exception as trouble:
         if isinstance(trouble, _known_trouble()):
             click.echo(str(trouble), err=True)
-            raise SystemExit(2 if type(trouble).__name__ == "ConfigError" else 1) from None
+            raise SystemExit(2 if isinstance(trouble, _wrong_setting()) else 1) from None
         if isinstance(trouble, OSError) and trouble.filename and trouble.strerror:
             click.echo(
                 f"{trouble.filename} cannot be read or written ({trouble.strerror}). Nothing further was done. Look at "

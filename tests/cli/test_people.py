@@ -69,7 +69,7 @@ def test_a_writer_is_made_once(installation: Installation) -> None:
     made = here.within("keys", "init", "act3", "--kind", "worker")
     assert made.returncode == 0, made.stderr
     assert "Writer act3 (worker) is made." in made.stdout
-    assert here.within("keys", "init", "act3", "--kind", "bot").returncode == 1
+    assert here.within("keys", "init", "act3", "--kind", "bot").returncode == 2
     listed = here.within("keys", "list").stdout.split()
     assert listed[listed.index("act3") + 1] == "worker"
     private = next(p for p in here.state.rglob("act3*") if p.is_file())
@@ -113,3 +113,18 @@ def test_doctor_warns_of_an_open_line_to_the_store(url: str, said: str) -> None:
     assert said in text
     assert bool(text) == bool(said)
     assert "planted" not in text
+
+
+def test_a_wrong_key_ends_like_a_wrong_setting(installation: Installation) -> None:
+    here = installation
+    private = next(p for p in here.state.rglob("act*") if p.is_file())
+    private.chmod(0o644)
+    argv = [sys.executable, "-m", "cli", "worker", "act", "--name", "act"]
+    open_to_others = subprocess.run(argv, env=here.env, capture_output=True, text=True, timeout=60)
+    assert (open_to_others.returncode, open_to_others.stdout) == (2, "")
+    assert "Others can read the private key" in open_to_others.stderr
+    assert "Traceback" not in open_to_others.stderr
+    private.unlink()
+    gone = subprocess.run(argv, env=here.env, capture_output=True, text=True, timeout=60)
+    assert gone.returncode == 2, gone.stderr
+    assert "lync-dr keys init act" in gone.stderr
