@@ -122,7 +122,7 @@ class Theatre:
 
     def pid(self, name: str) -> int:
         """The process of one part as it runs now: the supervisor may have started it again."""
-        return _child(self.place.pids[name], name)
+        return _running(self.place.pids[name], self.place.out / f"{name}.ready")
 
     @contextmanager
     def frozen(self, *names: str) -> Iterator[Callable[[], None]]:
@@ -421,12 +421,14 @@ def _children(pid: int) -> list[int]:
     return [int(one) for task in Path(f"/proc/{pid}/task").iterdir() for one in (task / "children").read_text().split()]
 
 
-def _child(pid: int, name: str) -> int:
-    """`pid` while it runs; else the process of that name which the same supervisor has started since."""
+def _running(pid: int, ready: Path) -> int:
+    """The process that says at `ready` when it is: `pid`, or the one that the supervisor has started since.
+
+    By its file and not by its name: this test process may have the bots of several rehearsals.
+    """
     for mine in _children(os.getpid()):
         with suppress(OSError):
-            words = Path(f"/proc/{mine}/cmdline").read_bytes().split(b"\0")
-            if b"--name" in words and words[words.index(b"--name") + 1] == name.encode():
+            if os.fsencode(ready) in Path(f"/proc/{mine}/cmdline").read_bytes().split(b"\0"):
                 return mine
     return pid
 
