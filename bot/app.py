@@ -25,7 +25,6 @@ from slack_bolt import App, BoltRequest
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.adapter.socket_mode.internals import run_bolt_app
 from slack_bolt.authorization import AuthorizeResult
-from slack_bolt.logger.messages import warning_client_prioritized_and_token_skipped
 from slack_sdk import WebClient
 from slack_sdk.signature import SignatureVerifier
 from slack_sdk.socket_mode import SocketModeClient
@@ -53,10 +52,6 @@ Refuse = Callable[[str, str], None]
 """Writes down a refused request: its reason (forged, replayed) and a sentence."""
 
 
-def _other_than_about_the_token(said: logging.LogRecord) -> bool:
-    return said.getMessage() != warning_client_prioritized_and_token_skipped()
-
-
 class Doors:
     """Bolt, its listeners, and the pool that does the work."""
 
@@ -66,8 +61,6 @@ class Doors:
         self._conversation, self._reader, self._ask, self._notes = conversation, reader, ask, notes
         self._work = ThreadPoolExecutor(WORKERS, thread_name_prefix="work")
         self._dispatch = ThreadPoolExecutor(DISPATCHERS, thread_name_prefix="dispatch")
-        # Bolt looks for a token in the environment by itself, and would say at every start that it does not use it.
-        logging.getLogger("slack_bolt.App").addFilter(_other_than_about_the_token)
         self.app = App(
             # Without a token of its own: Bolt would say that it is ignored beside `authorize`.
             client=WebClient(base_url=client.base_url, timeout=client.timeout, retry_handlers=[]),

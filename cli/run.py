@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from pathlib import Path
@@ -81,6 +82,8 @@ def bot(name: str, ready: Path | None) -> None:
         host=host(),
         clock=now,
     )
+    # Bolt would look for the token in the environment by itself, and say at each start that it does not use it.
+    os.environ.pop("SLACK_BOT_TOKEN", None)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -13,13 +13,20 @@ from incident.events import Actor, CardRef, LockedOut
 from incident.persons import account_trouble, person_of
 from incident.policy import Person, Role
 
-_ROLE_WORDS: Final[dict[Role, str]] = {
-    "watch": "watch",
+_DEEDS: Final = {
     "declare": "declare a disaster",
-    "approve": "approve",
-    "operate": "operate a run",
-    "audit": "audit",
+    "ask": "ask for approval",
+    "still_disaster": "say that it is still a disaster",
+    "outage": "say when the outage began",
+    "lead": "take the lead",
+    "follow_up": "settle a follow-up",
+    "go_on": "lift a stop",
+    "ruling": "decide about a step",
+    "confirm": "confirm that it works",
+    "cancel": "cancel a declaration",
+    "close": "close an incident",
 }
+"""What somebody without the role wanted to do, in words."""
 _ACT_WORDS: Final = {"approve": "your tap", "decline": "your tap", "still_disaster": "your tap"}
 
 
@@ -80,22 +87,21 @@ def authorise(
     if person.shared and roles != ("watch",):
         return refuse("shared", f"{person.name} is a shared account and may only watch. Use your own account.")
     if not any(person.may(role) for role in roles):
-        return refuse("role", _lacks(case, person, roles, pool))
+        return refuse("role", _lacks(case, person, what, roles, pool))
     if actor.via == "cli":
         wrong = unproven(case, actor, person, what, request)
         if wrong is not None:
             return wrong
-    if "approve" in roles and case.rules.policy.approver_group and not _in_group(actor):
+    if roles == ("approve",) and case.rules.policy.approver_group and not _in_group(actor):
         return refuse("group", f"You are not in the Slack group that may approve for {pool}. Nothing happened.")
     return person
 
 
-def _lacks(case: Case, person: Person, roles: tuple[Role, ...], pool: str) -> str:
-    if "approve" in roles:
+def _lacks(case: Case, person: Person, what: str, roles: tuple[Role, ...], pool: str) -> str:
+    if roles == ("approve",):
         return f"You are not an approver for {pool}. Nothing happened; your tap is on record."
-    words = " or ".join(_ROLE_WORDS[role] for role in roles)
     call = case.call_list(roles[0], but=person.id)
-    return f"You may not {words} for {pool}. Nothing happened. Call: {call}."
+    return f"You may not {_DEEDS.get(what, 'do this')} for {pool}. Nothing happened. Call: {call}."
 
 
 def _in_group(actor: Actor) -> bool:

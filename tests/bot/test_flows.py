@@ -91,7 +91,7 @@ def test_under_red_the_asker_insists_and_the_approver_types_the_name(slack: Slac
         card = rita.find("⛔ fe1 ANSWERS from London", channel="C0INC", button="Still a disaster")
         assert not any("Approve" in label for label in card.labels)
         press(bo, card, "Still a disaster")
-        bo.find("You may not declare a disaster", ephemeral=True)
+        bo.find("You may not say that it is still a disaster", ephemeral=True)
         press(rita, card, "Still a disaster")
         mine = bo.find("says: still a disaster", dm=True, button="Approve")
         press(bo, mine, "Approve")

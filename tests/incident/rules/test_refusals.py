@@ -56,7 +56,9 @@ CLICKS = [
     ("REF069E", c.Close(who("UBO")), None),
     ("REF073E", c.Confirm(who("UBO")), "Nothing has been moved"),
     ("REF071E", c.SettleFollowUp(who("UBO"), "edge"), "No open follow-up"),
-    ("REF022E", c.Cancel(who("UBO")), "may not declare a disaster for fe1. Nothing happened. Call: Dana Ito"),
+    ("REF022E", c.Cancel(who("UBO")), "may not cancel a declaration for fe1. Nothing happened. Call: Dana Ito"),
+    ("REF022E", c.GoOn(who("UWIM")), "may not lift a stop for fe1. Nothing happened. Call: Bo Lund"),
+    ("REF022E", c.SetOutage(who("UWIM"), Play().now), "may not say when the outage began for fe1"),
 ]
 
 
@@ -78,6 +80,9 @@ def test_a_group_narrows_and_a_shared_account_only_watches():
     play = Play(rules=narrowed).asked()
     assert play.refused(by(who("UBO"))).code == "APR034E"
     assert play.refused(by(who("UBO", in_group=False))).code == "APR034E"
+    lapsed = Play(rules=narrowed).asked().after(601)
+    lapsed.done(c.Tick())
+    lapsed.done(c.AskApproval(who("URITA", in_group=False), "n2", again=True))  # whoever asks need not be in it
     play.done(by(who("UBO", in_group=True)))
     noc = person("noc", "approve", shared=True)
     shared = RULES.model_copy(update={"policy": POLICY.model_copy(update={"persons": (*POLICY.persons, noc)})})
