@@ -589,13 +589,17 @@ class Watch:
                     said.append(f"{person.name}: {trouble[1].replace('Your', 'their').replace('You are', 'they are')}.")
             if person.shared:
                 said.append(f"{person.name} is a shared account; it may only watch.")
+            elif person.looks_shared:
+                said.append(f"{person.name} looks like a shared account and may do more than watch. If it is one, say "
+                            "shared = true in the policy.")  # fmt: skip
         able = [
             p for p in policy.holders("approve")
             if any((a := found.get(f"{s.team}/{s.user}")) and account_trouble(policy, a) is None for s in p.slack)
         ]  # fmt: skip
-        if found and len(able) < LEAST_APPROVERS:
-            said.append(f"Only {len(able)} can approve; with fewer than {LEAST_APPROVERS} a night may pass without a "
-                        "second person.")  # fmt: skip
+        need = max(LEAST_APPROVERS, policy.quorum)
+        if found and len(able) < need:
+            said.append(f"Only {len(able)} can approve; with fewer than {need} a night may pass without the persons "
+                        "that are needed.")  # fmt: skip
         return said
 
     def _tell_denied(self) -> None:

@@ -19,7 +19,7 @@ from incident.journal import JournalError
 from incident.keys import KeyTrouble
 from incident.one_time import Seeds
 from incident.persons import account_trouble
-from incident.policy import SHARED_NAMES, Policy, Role
+from incident.policy import Policy, Role
 from incident.register import Register
 
 LEAST_APPROVERS = 3
@@ -150,7 +150,7 @@ def people_lines(policy: Policy) -> Iterator[Line]:
         if not policy.holders(role):  # type: ignore[arg-type]
             yield Line("MISSING", f"a person with the role {role}: without one, {why}")
     for one in policy.persons:
-        if one.shared or one.id in SHARED_NAMES or one.name.casefold() in SHARED_NAMES:
+        if one.looks_shared:
             yield Line("warn", f"{one.name} looks like a shared account; a shared account may only watch")
         elif one.may("approve") and not one.mobile:
             yield Line("warn", f"{one.name} may approve and has no mobile number for the others to call")

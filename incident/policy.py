@@ -75,6 +75,11 @@ class Person(Frozen):
         """True when this person holds `role`; a shared account holds only `watch`."""
         return role in self.roles and (not self.shared or role == "watch")
 
+    @property
+    def looks_shared(self) -> bool:
+        """True where this is a shared account, or bears the name of a desk."""
+        return self.shared or self.id in SHARED_NAMES or self.name.casefold() in SHARED_NAMES
+
 
 class PairPolicy(Frozen):
     """What one pair of pools asks for, beside the common rules."""

@@ -17,7 +17,7 @@ from aiosmtpd.controller import Controller
 from bot.notes import FileNotes
 from bot.serve import Bot
 from bot.watch import Outside, Waits
-from cli.someone import label_of
+from cli.someone import label_of, walk
 from config.load import load_policy
 from incident import commands as c
 from incident.desk import NoRules
@@ -187,6 +187,48 @@ def test_the_policy_counts_as_it_is_now_and_a_broken_one_is_said(slack: Slack, t
         rita.find("Noted", ephemeral=True)
         desk._rules = Rules(policy=full, practice=True)
         rita.find("The policy file can be used again", channel="C0HOME")
+
+
+def test_whoever_cannot_do_what_the_policy_says_is_named_at_home_once_a_day(slack: Slack, tmp_path: Path) -> None:
+    full = load_policy(POLICY_FILE)
+    desk = {"id": "desk", "name": "Night desk", "shared": True, "roles": frozenset({"approve"})}
+    noc = {"id": "noc", "name": "NOC", "shared": False, "roles": frozenset({"approve"})}
+    more = tuple(full.person("dana").model_copy(update={**one, "slack": (), "mail": ""}) for one in (desk, noc))  # type: ignore[union-attr]
+    now = [datetime.now(UTC).replace(hour=1)]
+    stage = Stage(slack, tmp_path, policy=full.model_copy(update={"persons": (*full.persons, *more)}))
+    rita = slack.someone("rita")
+
+    def told() -> list[str]:
+        return [" ".join(s.text.split()) for s in walk(rita.screen("C0HOME"))
+                if "People in the policy" in s.text and s.ts > rita.began]  # type: ignore[attr-defined]  # fmt: skip
+
+    gone = ("UCHEN", "UDANA")
+    for user in gone:
+        slack.admin("user", id=user, deleted=True)
+    try:
+        bot = stage.start(clock=lambda: now[0])
+        wait_for(told, "a word at home")
+        (said,) = told()
+        assert "Chen Wu: their account is deactivated" in said
+        assert "Night desk is a shared account; it may only watch" in said
+        assert "NOC looks like a shared account and may do more than watch" in said
+        assert "Only 2 can approve" in said
+        register = Register(bot.house.desk.journal)
+
+        def looked_now() -> bool:
+            bo = register.last_look(now[0]).get("TPRACTICE/UBO")
+            return bo is not None and bo.looked_at == now[0]
+
+        now[0] += timedelta(hours=12, minutes=30)
+        wait_for(looked_now, "the second look of the day")
+        assert len(told()) == 1
+        now[0] += timedelta(hours=12, minutes=30)
+        wait_for(lambda: len(told()) > 1, "the words of the next day")
+        assert len(told()) == 2
+    finally:
+        for user in gone:
+            slack.admin("user", id=user, deleted=False)
+        stage.stop()
 
 
 def test_a_home_channel_that_is_shut_is_said_to_who_operates(slack: Slack, tmp_path: Path) -> None:

@@ -87,3 +87,9 @@ def test_a_shared_account_holds_nothing_but_to_watch() -> None:
     assert not desk.may("approve")
     assert not Person(id="bo", name="Bo", roles=frozenset({"watch"})).may("approve")
     assert [p.id for p in POLICY.holders("declare")] == ["dana", "rita"]
+
+
+def test_an_entry_with_the_name_of_a_desk_looks_shared() -> None:
+    for more in ({"shared": True}, {"id": "noc"}, {"name": "OnCall"}):
+        assert Person(**{"id": "bo", "name": "Bo", **more}).looks_shared, more
+    assert not Person(id="bo", name="Bo").looks_shared
