@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pyotp
 import pytest
 
 from incident.events import LockedOut
@@ -72,6 +73,23 @@ def test_a11_in_the_group_and_in_no_policy_is_nobody(card: Card) -> None:
         card.stage.admin("user", id="UOLAF", groups=[])
 
 
+def test_e6_who_has_no_seed_here_is_told_so_and_has_no_code_to_guess(card: Card) -> None:
+    said = card.refuses(lambda: submitted(card, "UDANA", "123456"), "APR037E", "dana is not enrolled on this host")
+    assert said.actor is not None
+    assert (said.actor.person, said.actor.code_step) == ("dana", None)
+
+
+def test_e6_a_code_that_was_read_over_a_shoulder_is_spent(card: Card) -> None:
+    """Chen proves himself in a terminal; the same digits, still good by the clock, are typed on a card right after."""
+    stage = card.stage
+    seed = (stage.place.out / "state" / "seeds" / "chen.seed").read_text("ascii").strip()
+    code = pyotp.TOTP(seed).now()
+    noted = stage.lync_dr("note", "on my way", "--person", "chen", "--otp", code)
+    assert noted.returncode == 0, noted.stderr
+    wide = "".join(chr(ord(digit) + 0xFEE0) for digit in code)
+    card.refuses(lambda: submitted(card, "UCHEN", wide), "APR032E", "was used before", who="UCHEN")
+
+
 def test_e6_a_stolen_account_has_no_code_and_is_locked_after_three_guesses(card: Card) -> None:
     head = card.state.seq
     for guess, said in (("000000", "Wrong code, 1 of 3"), ("not six", "2 of 3"), ("１２３", "3 of 3")):
@@ -85,3 +103,18 @@ def test_e6_a_stolen_account_has_no_code_and_is_locked_after_three_guesses(card:
 
     wait_for(told, "the channel to be told")
     card.refuses(lambda: submitted(card, "UBO", "000000"), "APR038E", "3 wrong codes")
+
+
+def test_e6_who_is_locked_out_is_so_on_a_red_card_too(card: Card) -> None:
+    """No code is asked for under red, so whoever holds the account would only have to read the pool's name."""
+    stage = card.stage
+    stage.control("london", "plug", up=True)
+
+    def look() -> Card | None:
+        new = stage.card(card.calls)
+        return new if new.request.level == "red" else None
+
+    red = wait_for(look, "a red card", 60)
+    assert "Said: still a disaster" in red.press("URITA", "lync.still_disaster")
+    wait_for(red.asks, "the approving button")
+    red.refuses(lambda: submitted(red, "UBO", "fe1"), "APR038E", "3 wrong codes", who="UBO")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -117,6 +119,13 @@ class Theatre:
         for host in ("dns2", "leeds", "dns1", "london"):
             self.control(host, "begin", now=True)
         wait_for(lambda: self.control("leeds", "state")["partner_alive"], "the two sites to see each other")
+
+    def lync_dr(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """A command in a terminal on the bot's host."""
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *argv], env=dict(os.environ) | dict(self.place.env), capture_output=True,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
 
     # --- the product's processes ---------------------------------------------------------------------------
 
