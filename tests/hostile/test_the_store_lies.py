@@ -15,14 +15,14 @@ import redis
 
 from incident.copies import Copies
 from incident.desk import Desk
-from incident.events import Event, Planned, RunStarted, Voted
+from incident.events import Event, Planned, Rechecked, RunStarted, Voted
 from incident.journals.redis import RedisStore, connect
 from incident.journals.signed import SignedJournal
 from incident.keys import Writer
 from incident.policy import Policy, Rules
 from incident.record import write_record
 from tests.waiting import wait_for
-from tests.workers.world import ACT1, ACT2, BOT, CARD, KEYS, NONCE, World, who, writer
+from tests.workers.world import ACT1, ACT2, BOT, CARD, CLI, KEYS, NONCE, World, who, writer
 from workers.results import WaitingForPerson
 
 
@@ -98,11 +98,15 @@ def replay(night: Redis) -> None:
 
 
 STARTED = RunStarted(request=1, digest="0" * 64)
+ASKED_AGAIN = Rechecked(request=1, accounts={})
 ASKED: dict[str, tuple[Callable[[Redis], None], str]] = {
     "no key": (lambda n: n.forge(approval(n), BOT, writer("bot", "bot")), "HALT"),
     "an unknown writer": (lambda n: n.forge(approval(n), writer("bot-9", "bot")), "HALT"),
     "a worker's true key under the people's event": (lambda n: n.forge(approval(n), ACT2), "HALT"),
+    "a worker's true key under what only the bot can know": (lambda n: n.forge(ASKED_AGAIN, ACT2), "HALT"),
     "a bot's true key under the worker's event": (lambda n: n.forge(STARTED, BOT), "HALT"),
+    "a terminal's true key under the worker's event": (lambda n: n.forge(STARTED, CLI), "HALT"),
+    "a terminal's true key under what only the bot can know": (lambda n: n.forge(ASKED_AGAIN, CLI), "HALT"),
 }  # fmt: skip
 APPROVED: dict[str, tuple[Callable[[Redis], None], str]] = {
     "an edited plan": (edit, "HALT"),

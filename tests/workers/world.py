@@ -51,8 +51,9 @@ def writer(name: str, kind: Any) -> Writer:
     return Writer(name, kind, Ed25519PrivateKey.generate())
 
 
-BOT, ACT1, ACT2 = writer("bot", "bot"), writer("act1", "worker"), writer("act2", "worker")
-KEYS = Keys([BOT.public, ACT1.public, ACT2.public])
+BOT, CLI = writer("bot", "bot"), writer("cli", "cli")
+ACT1, ACT2 = writer("act1", "worker"), writer("act2", "worker")
+KEYS = Keys([BOT.public, CLI.public, ACT1.public, ACT2.public])
 
 
 def estate(budget_s: int = 20, **timing: Any) -> Estate:
@@ -322,4 +323,4 @@ class World(Conversation):
         return [name for _, name in self.sites.told if cmdlet in name]
 
 
-__all__ = ["ACT1", "ACT2", "BOT", "FE1", "KEYS", "POLICY", "Play", "Sites", "World", "estate", "replace", "who"]
+__all__ = ["ACT1", "ACT2", "BOT", "CLI", "FE1", "KEYS", "POLICY", "Play", "Sites", "World", "estate", "replace", "who"]
