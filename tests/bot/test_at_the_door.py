@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from slack_bolt.logger.messages import warning_client_prioritized_and_token_skipped
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.signature import SignatureVerifier
@@ -82,16 +81,6 @@ def click(value: str) -> dict[str, Any]:
 def dialog(value: str, **more: Any) -> dict[str, Any]:
     view = {"type": "modal", "callback_id": "approve", "private_metadata": value, "state": {"values": {}}}
     return {"type": "view_submission", "user": {"id": "UBO"}, "team": {"id": "TPRACTICE"}, "view": view, **more}
-
-
-def test_the_library_is_silent_about_the_token_it_does_not_use_and_about_nothing_else(
-    doors: Doors, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert doors
-    said = logging.getLogger("slack_bolt.App")
-    said.warning(warning_client_prioritized_and_token_skipped())
-    said.warning("something else")
-    assert [record.getMessage() for record in caplog.records] == ["something else"]
 
 
 # --- Socket Mode -----------------------------------------------------------------------------------------------
