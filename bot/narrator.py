@@ -27,6 +27,7 @@ from incident.commands import RecordCard, RecordTold
 from incident.desk import Desk
 from incident.events import CardRef
 from incident.journal import REGISTER, BadJournal, JournalDiffers, JournalError, JournalShorter, NoSuchIncident
+from incident.register import Register
 from incident.state import Incident
 
 log: Final = logging.getLogger("lync-dr.narrator")
@@ -73,6 +74,8 @@ class Narrator:
         self._told: set[str] = set()
         self._boards_at = 0.0
         self._halted: dict[str, str] = {}
+        self._said_for_workers: set[int] = set()
+        self._halted_workers: set[tuple[str, str]] = set()
         self._owed: list[tuple[str, Message, Sent]] = []
         self._renewed = float("-inf")
         self._lock = threading.RLock()
@@ -157,6 +160,9 @@ class Narrator:
             self.outbox.drop()
             with self._lock:
                 self._tales.clear()
+                # What waited is dropped: should this bot narrate again, it asks for each once more.
+                self._halted.clear()
+                self._said_for_workers.clear()
         return mine
 
     def still_mine(self) -> bool:
@@ -168,6 +174,7 @@ class Narrator:
 
     def _scan(self) -> None:
         """Every open incident, and closed ones that were not told to the end."""
+        self._hear(REGISTER)
         for listed in self.desk.journal.incidents():
             if listed.open:
                 self._hear(listed.incident)
@@ -197,6 +204,7 @@ class Narrator:
     def catch_up(self, incident: str) -> None:
         """Hear what is new in one incident and hand its messages to the outbox."""
         if incident == REGISTER:
+            self._hear_workers()
             return
         with self._lock:
             tale = self._tales.get(incident)
@@ -243,14 +251,32 @@ class Narrator:
             return
         log.error("%s", bad)
         made = self.reader.finish(halt.post_of(incident, bad, self.reader))
+        self._say_halt(incident, f"halt:{kind}", made)
+        self.notice(incident, "halt", halt.NOTICE)
+
+    def _hear_workers(self) -> None:
+        """What only a worker sees of a journal stands in the register; it is said once, and on the board meanwhile."""
+        standing = Register(self.desk.journal).halts()
+        for seen in standing:
+            if seen.seq not in self._said_for_workers:
+                self._said_for_workers.add(seen.seq)
+                made = self.reader.finish(halt.worker_post(seen, self.reader))
+                self._say_halt(seen.incident, f"halt:worker:{seen.seq}", made)
+            self.notice(seen.incident, f"halt:{seen.by}", halt.worker_notice(seen))
+        now = {(seen.incident, seen.by) for seen in standing}
+        for incident, by in self._halted_workers - now:
+            self.notice(incident, f"halt:{by}", "")
+        self._halted_workers = now
+
+    def _say_halt(self, incident: str, key: str, made: Post) -> None:
+        """In the home channel, and where the incident was told before."""
         home = self.reader.policy.home_channel
         origin = self._spots[incident].origin if incident in self._spots else None
         if origin is None:
             origin = self.notes.get(bookname(incident), "origin")
         for place in dict.fromkeys((origin or home, home)):
             where = "home" if place == home else "origin"
-            self.outbox.want(Item(bookname(incident), f"halt:{kind}:{where}", place, RED, lambda: made))
-        self.notice(incident, "halt", halt.NOTICE)
+            self.outbox.want(Item(bookname(incident), f"{key}:{where}", place, RED, lambda: made))
 
     def _spot(self, incident: str, tale: Tale) -> Spot | None:
         """Where this incident is told; None while Slack cannot say whether the bot is in the channel."""

@@ -110,6 +110,7 @@ _REASONS: Final = (
     Reason(
         "not_watched", "045", "No replicas are to be watched: the CMS has not moved, or the watch has ended.", ("RUN",)
     ),
+    Reason("not_believed", "046", "A worker has seen that records of this journal are lost or changed.", ("RUN",)),
     Reason("pair_passed", "044", "The pair of pools has passed to another open incident.", ("RUN",)),
     Reason("recheck", "041", "The last click is old, and Slack was not asked again about the approvers.", ("RUN",)),
 )

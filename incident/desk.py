@@ -31,6 +31,7 @@ from incident.commands import (
     Refusal,
     StartRun,
     Stop,
+    TakeHand,
     Tick,
 )
 from incident.decide import decide
@@ -66,6 +67,7 @@ from incident.journal import (
 )
 from incident.policy import Rules
 from incident.record import Record, is_name
+from incident.register import Register
 from incident.state import Incident
 
 TRIES: Final = 200
@@ -76,6 +78,8 @@ CODE_LIVES: Final = timedelta(minutes=10)
 """Far longer than a one-time code can be used (RFC 6238 steps of 30 s, one early or late) with clocks that are off."""
 NEEDS_PAIR: Final = (GoOn, StartRun, BeginCall)
 """Commands that only the incident with the claim on the pair may give."""
+NEEDS_BELIEF: Final = (TakeHand, StartRun, BeginCall)
+"""Commands that no hand may give while one of them has seen that the journal is not what it was."""
 LETTERS: Final = (*ascii_lowercase, *(a + b for a in ascii_lowercase for b in ascii_lowercase))
 
 
@@ -293,7 +297,8 @@ class Desk:
         """One round; None where somebody else was faster."""
         state, incident = folded.state, folded.state.id
         pair_with = self._pair_with(state) if isinstance(command, NEEDS_PAIR) else ""
-        decided = decide(state, command, self._rules_for(command), self.clock(), pair_with=pair_with)
+        halted = self._halted(state) if isinstance(command, NEEDS_BELIEF) else ""
+        decided = decide(state, command, self._rules_for(command), self.clock(), pair_with=pair_with, halted=halted)
         refusal = decided if isinstance(decided, Refusal) else None
         if refusal is not None:
             events = self._to_record(state, refusal)
@@ -319,6 +324,11 @@ class Desk:
         return next(
             (i.incident for i in self.journal.incidents() if i.open and i.pair == pair and i.incident != state.id), ""
         )
+
+    def _halted(self, state: Incident) -> str:
+        """Which worker has seen that this journal is not what it was, and what it saw; empty for none."""
+        seen = [halt for halt in Register(self.journal).halts(state.id) if halt.for_all]
+        return f"{seen[0].by} on {seen[0].host} stands still: {seen[0].text}" if seen else ""
 
     # --- declaring -----------------------------------------------------------------------------------------
 

@@ -697,6 +697,27 @@ class PeopleLooked(Event):
     """`TEAM/USER` -> what Slack said."""
 
 
+class Halted(Event):
+    """A worker cannot believe, or cannot keep, the journal of an incident, and does nothing on it. Written here because
+    nothing is written into a journal that cannot be believed."""
+
+    CODE, WRITERS = "REG060E", HANDS
+    kind: Literal["halted"] = "halted"
+    incident: str
+    what: Literal["shorter", "differs", "unbelievable", "copy"]
+    text: str
+    host: str
+
+
+class HaltOver(Event):
+    """The worker that could not believe the journal of an incident reads it again as it should be."""
+
+    CODE, WRITERS = "REG061I", HANDS
+    kind: Literal["halt_over"] = "halt_over"
+    incident: str
+    host: str
+
+
 AnyEvent = Annotated[
     Declared | Joined | OutageSet | Noted | LeadTaken | Cancelled | Closed | FollowUp | FollowUpSettled
     | Surveyed | Planned | HardStopped
@@ -705,7 +726,8 @@ AnyEvent = Annotated[
     | HandTaken | RunStarted | RunRefused | Waits | StepSkipped | Intent | Output | Outcome | Verified
     | StepFailed | Slow | RulingVoted | Ruling | StopOrdered | WentOn | Proven | Confirmed | RunEnded
     | ReplicasSeen
-    | IncidentOpened | IncidentClosed | TextStated | Started | Exported | Reviewed | PeopleLooked,
+    | IncidentOpened | IncidentClosed | TextStated | Started | Exported | Reviewed | PeopleLooked
+    | Halted | HaltOver,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -18,6 +18,8 @@ from incident.events import (
     Actor,
     Event,
     Exported,
+    Halted,
+    HaltOver,
     IncidentClosed,
     IncidentOpened,
     PeopleLooked,
@@ -25,7 +27,7 @@ from incident.events import (
     Started,
     TextStated,
 )
-from incident.journal import REGISTER, Journal, Moved, NoSuchIncident
+from incident.journal import REGISTER, Halt, Journal, Moved, NoSuchIncident
 from incident.persons import LOOK_KEPT
 from incident.policy import Person, Policy
 from incident.record import Record, canonical, digest
@@ -43,6 +45,26 @@ class Numbered:
     opening_head: str
     closed_at: datetime | None = None
     closing_head: str = ""
+
+
+@dataclass(frozen=True)
+class StandingHalt:
+    """A worker that does nothing on an incident because it cannot believe, or cannot keep, its journal."""
+
+    incident: str
+    what: Literal["shorter", "differs", "unbelievable", "copy"]
+    text: str
+    by: str
+    """The writer that said so, by its own signature."""
+    host: str
+    at: datetime
+    seq: int
+
+    @property
+    def for_all(self) -> bool:
+        """Whether no hand may go on: a store that lost records or shows other ones is no matter of one host, while a
+        key that is missing or a full disk is."""
+        return self.what in ("shorter", "differs")
 
 
 def policy_text(policy: Policy) -> str:
@@ -116,7 +138,33 @@ class Register:
         """What Slack said of everybody (`TEAM/USER` -> account)."""
         self.write(PeopleLooked(accounts=accounts))
 
+    def halted(self, by: str, halt: Halt, host: str) -> bool:
+        """A worker, which writes as `by`, does nothing on an incident any more. True: that is new."""
+        new = Halted(incident=halt.incident, what=halt.kind, text=halt.text[:600], host=host)
+        written: list[Event] = []
+
+        def fresh(records: tuple[Record, ...]) -> Iterable[Event]:
+            stands = [(h.by, h.what) for h in halts_in(records) if h.incident == halt.incident]
+            written[:] = [] if (by, halt.kind) in stands else [new]
+            return tuple(written)
+
+        self._write(fresh)
+        return bool(written)
+
+    def believed_again(self, by: str, incident: str, host: str) -> None:
+        """The same worker reads the journal as it should be."""
+
+        def over(records: tuple[Record, ...]) -> Iterable[Event]:
+            mine = any(h.by == by and h.incident == incident for h in halts_in(records))
+            return (HaltOver(incident=incident, host=host),) if mine else ()
+
+        self._write(over)
+
     # --- reading -------------------------------------------------------------------------------------------
+
+    def halts(self, incident: str = "") -> tuple[StandingHalt, ...]:
+        """Where a worker stands still because of a journal, for one incident or for all."""
+        return tuple(h for h in halts_in(self.records()) if incident in ("", h.incident))
 
     def numbers(self) -> tuple[Numbered, ...]:
         """Every incident with its number, in order."""
@@ -159,6 +207,22 @@ class Register:
             if isinstance(event, PeopleLooked):
                 return {k: a for k, a in event.accounts.items() if now - (a.looked_at or record.when) <= LOOK_KEPT}
         return {}
+
+
+def halts_in(records: Iterable[Record]) -> tuple[StandingHalt, ...]:
+    """The halts that these records of the register leave standing: each ends by a word of the worker that said it."""
+    found: dict[tuple[str, str, str], StandingHalt] = {}
+    for record in records:
+        if record.kind not in ("halted", "halt_over"):
+            continue
+        event = record.event
+        if isinstance(event, Halted):
+            found[record.by, event.incident, event.what] = StandingHalt(
+                event.incident, event.what, event.text, record.by, event.host, record.when, record.seq
+            )
+        elif isinstance(event, HaltOver):
+            found = {k: h for k, h in found.items() if k[:2] != (record.by, event.incident)}
+    return tuple(found.values())
 
 
 def numbers_in(records: Iterable[Record]) -> tuple[Numbered, ...]:

@@ -134,6 +134,8 @@ _SAY: dict[type[Event], Callable[[Any], str]] = {
     ev.Proven: lambda e: f"Service proven: {e.text}",
     ev.Confirmed: lambda e: f"Confirmed by a person: service works. {e.text}".strip(),
     ev.ReplicasSeen: _replicas,
+    ev.Halted: lambda e: f"{e.host} stands still on {e.incident}: {e.text}",
+    ev.HaltOver: lambda e: f"{e.host} can believe the journal of {e.incident} again.",
     ev.RunEnded: lambda e: f"Run ended: {e.result}. {e.text}".strip(),
     ev.IncidentOpened: lambda e: f"No. {e.number} is {e.incident}.",
     ev.IncidentClosed: lambda e: f"No. {e.number} closed at head {e.head[:16]}….",

@@ -35,7 +35,7 @@ def words(text: str) -> set[str]:
 
 HANDS = words(
     "surveyed planned hard_stopped hand_taken run_started run_refused waits step_skipped intent output outcome "
-    "verified step_failed slow proven run_ended replicas_seen"
+    "verified step_failed slow proven run_ended replicas_seen halted halt_over"
 )
 PEOPLE = words(
     "declared joined outage_set noted lead_taken cancelled closed follow_up_settled asked still_disaster voted "

@@ -31,6 +31,7 @@ from incident.state import Incident, StepState
 from playbooks.plan import Step
 from workers.check import start_command
 from workers.fresh import looked_lately
+from workers.halting import believed, say
 from workers.hand import Hand, LetGo, SaidNo
 from workers.lease import Lease
 from workers.restraint import not_yet, own_fault, stands
@@ -42,6 +43,7 @@ ROUNDS: Final = 100
 """How often one call goes round because something became due while it let go."""
 _STOPPED: Final = "stopped; an operator lifts it with go-on"
 _ENDS_QUIETLY: Final = frozenset({reason_code("halted", "run"), reason_code("needs_ruling", "run")})
+_NOT_BELIEVED: Final = reason_code("not_believed", "run")
 _CLOCK: Final = reason_code("clock", "run")
 _log = logging.getLogger("lync-dr.act")
 
@@ -52,7 +54,8 @@ def advance(incident: str, tools: Tools) -> Ending:
         try:
             ending, seen = _round(incident, tools)
         except (BadJournal, JournalDiffers, JournalShorter, CopyTrouble) as strange:
-            # Nothing is written either: a record that cannot be believed is no place to write to.
+            # Nothing is written there either: a record that cannot be believed is no place to write to.
+            say(tools, incident, strange)
             return _said(incident, Stopped(f"HALT. {strange}"))
         except NoSuchIncident as none:
             return _said(incident, Stopped(str(none)))
@@ -88,6 +91,7 @@ def _round(incident: str, tools: Tools) -> tuple[Ending, int]:
     waits = _waits(state)
     if waits is not None:
         return waits, state.seq
+    believed(tools, incident)
     if _clock_refused(state, tools):
         return Stopped("this host's clock is still off; another worker must begin"), state.seq
     held_back = not_yet(state, tools)
@@ -124,6 +128,9 @@ def _clock_refused(state: Incident, tools: Tools) -> bool:
 
 def _refused(hand: Hand, no: SaidNo) -> Ending:
     """A rule said no to something this hand took for due: a person sees it, and the next try comes later and later."""
+    if no.refusal.code == _NOT_BELIEVED:
+        # The register says so already, and the journal is no place to write to.
+        return Stopped(f"HALT. {no.refusal.text}")
     if no.refusal.code in _ENDS_QUIETLY:
         return WaitingForPerson(no.refusal.text)
     if hand.state.run_request is not None and not hand.state.run_ended:

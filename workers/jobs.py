@@ -18,6 +18,7 @@ from workers import replicas as watching
 from workers import samples as sampling
 from workers import survey as looking
 from workers.advance import advance as carry_on
+from workers.halting import say
 from workers.restraint import own_fault, said_once
 from workers.tools import Tools
 
@@ -63,6 +64,7 @@ def survey(incident: str) -> None:
         _one_look(incident, tools)
     except JournalError as away:
         _log.warning("%s: this look is not recorded. %s", incident, away)
+        say(tools, incident, away)
     except Exception as fault:
         key, text = own_fault(tools, fault)
         said_once(tools, incident, f"look-{key}", f"Looking at the estate fails. {text}")
@@ -109,5 +111,6 @@ def watch_replicas(incident: str) -> None:
         watching.read_once(incident, tools)
     except JournalError as away:
         _log.warning("%s: the replicas of the CMS were not recorded. %s", incident, away)
+        say(tools, incident, away)
     finally:
         tools.rest()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from bot.draw import untrusted
 from bot.draw.post import Bold, Code, Post, lines, post
 from bot.draw.reader import Reader
 from incident.journal import BadJournal, JournalDiffers, JournalError, JournalShorter, NoSuchIncident
 from incident.record import is_name
+from incident.register import StandingHalt
 
 NOTICE: Final = "HALT: the journal cannot be believed. Nothing runs. This board shows what stood before."
 
@@ -54,3 +56,28 @@ def _certain(bad: JournalError, host: str) -> str:
     if isinstance(bad, BadJournal) and bad.seq > 1:
         return f"records 1 to {bad.seq - 1} were checked and hold."
     return "nothing that this record says."
+
+
+def worker_post(seen: StandingHalt, reader: Reader) -> Post:
+    """A worker that cannot believe, or cannot keep, the journal, where this bot can: who, what, and what follows."""
+    incident = seen.incident if is_name(seen.incident) else "(no name of ours)"
+    title = f"\N{OCTAGONAL SIGN} HALT · {incident}" if seen.for_all else f"⚠️ A worker stands still · {incident}"
+    said = [f"{untrusted.line(seen.by, 60)} on {untrusted.line(seen.host, 60)} saw at {reader.clock(seen.at)}: "
+            f"{untrusted.line(seen.text, 500)}"]  # fmt: skip
+    if seen.for_all:
+        said += [
+            "No worker sends anything more for this incident. A call already sent may still be working on its server.",
+            f"Do: keep the store and the state directory of {untrusted.line(seen.host, 60)} as they are, and compare:",
+        ]
+    else:
+        said += ["It does nothing on this incident. Other workers go on. Mend that host; it says when it is well:"]
+    command = f"lync-dr audit verify {incident}"
+    return post("halt", " ".join((title, *said, command)), [lines(Bold(title), *said, Code(command))])
+
+
+def worker_notice(seen: StandingHalt) -> str:
+    """One line on the board, while it lasts."""
+    who = f"{untrusted.line(seen.by, 60)} on {untrusted.line(seen.host, 60)}"
+    if seen.for_all:
+        return f"HALT: {who} saw records lost or changed. No worker sends anything more."
+    return f"{who} cannot use the journal and stands still."

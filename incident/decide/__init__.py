@@ -16,7 +16,7 @@ from typing import Any, Final
 from incident import commands as c
 from incident.commands import Command, Refusal
 from incident.decide import approval, closing, hands, requests, running, watching
-from incident.decide.case import Case, no
+from incident.decide.case import Case, hand_no, no
 from incident.events import Event
 from incident.persons import person_of
 from incident.policy import Rules
@@ -61,16 +61,19 @@ _STORIES: Final[dict[type, Callable[[Case, Any], tuple[Event, ...] | Refusal]]] 
 
 
 def decide(
-    state: Incident | None, command: Command, rules: Rules, now: datetime, *, pair_with: str = ""
+    state: Incident | None, command: Command, rules: Rules, now: datetime, *, pair_with: str = "", halted: str = ""
 ) -> tuple[Event, ...] | Refusal:
     """Events to append (perhaps none), or the refusal. `state` is None where there is no incident yet.
 
-    `pair_with` names the open incident to which the pair has passed, which no incident's own record tells.
+    `pair_with` names the open incident to which the pair has passed, which no incident's own record tells;
+    `halted` says who has seen that records of this journal are lost or changed, which stands in the register.
     """
     moment = max(now, state.at) if state is not None else now
     case = Case(state, rules, moment, pair_with)
     if state is None and not isinstance(command, c.Declare):
         return no(case, "no_incident", "find", "There is no such incident. Nothing happened.")
+    if halted and isinstance(command, c.TakeHand | c.StartRun | c.BeginCall):
+        return hand_no("not_believed", f"{halted} Nothing more is sent for {case.incident.id}.")
     return _STORIES[type(command)](case, _known_as(command, rules))
 
 

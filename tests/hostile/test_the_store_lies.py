@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import redis
 
+from incident.commands import TakeHand
 from incident.copies import Copies
 from incident.desk import Desk
 from incident.events import Event, Planned, Rechecked, RunStarted, Voted
@@ -21,6 +22,7 @@ from incident.journals.signed import SignedJournal
 from incident.keys import Writer
 from incident.policy import Policy, Rules
 from incident.record import write_record
+from incident.register import Register
 from tests.waiting import wait_for
 from tests.workers.world import ACT1, ACT2, BOT, CARD, CLI, KEYS, NONCE, World, who, writer
 from workers.results import WaitingForPerson
@@ -119,10 +121,17 @@ APPROVED: dict[str, tuple[Callable[[Redis], None], str]] = {
 
 
 def reaches_nothing(night: Redis, says: str) -> None:
+    before = night.lines()
     ending = night.advance()
     assert says in ending.sentence, ending
     assert not isinstance(ending, WaitingForPerson)
     assert night.sites.told == []
+    if says == "HALT":
+        # Nothing is written to it; that it is so stands in the register, once, for the bot to say.
+        night.advance()
+        assert night.lines() == before
+        (seen,) = Register(night.bot.journal).halts(night.incident)
+        assert (seen.by, seen.host) == ("act1", "ops-leeds")
 
 
 @pytest.mark.parametrize("lie", ASKED)
@@ -199,3 +208,18 @@ def test_an_index_that_lists_what_stands_nowhere_hides_no_incident(night: Redis,
     assert list(around.unreadable) == [name]
     night.advance()
     assert night.sent("Invoke-CsPoolFailOver") == ["Invoke-CsPoolFailOver"]
+
+
+def test_what_one_host_cannot_keep_holds_up_no_other_and_is_taken_back(night: Redis) -> None:
+    night.approved()
+    # A copy of this one incident that can be neither read nor written: a directory lies in its place.
+    copy = night.folder / ACT1.name / f"{night.incident}.jsonl"
+    copy.mkdir(parents=True)
+    assert "HALT" in night.advance().sentence
+    (seen,) = Register(night.bot.journal).halts()
+    assert (seen.by, seen.what, seen.for_all) == ("act1", "copy", False)
+    assert night.desk(ACT2).do(night.incident, TakeHand("ops-london", "act2")).ok
+    copy.rmdir()
+    night.advance()
+    assert Register(night.bot.journal).halts() == ()
+    assert night.state.run_ended == "complete"

@@ -9,7 +9,7 @@ declined lapsed locked_out refused told ruling_voted ruling stop_ordered went_on
 SLACK = "card_posted rechecked people_looked"
 """What only the bot can know."""
 HANDS = """surveyed planned hard_stopped hand_taken run_started run_refused waits step_skipped intent output outcome
-verified step_failed slow proven run_ended replicas_seen"""
+verified step_failed slow proven run_ended replicas_seen halted halt_over"""
 ANYBODY = "follow_up voided revoked incident_opened incident_closed text_stated started exported"
 """What gives nobody a right: it takes one away, or says that something is so."""
 

@@ -349,3 +349,19 @@ def test_what_was_sent_says_whether_it_can_only_be_done_once_else_the_plan_does(
     assert is_once(step)
     assert is_once(replace(step, plan={**step.plan, "effect": None})), "what the plan leaves open is the stricter"
     assert not is_once(replace(step, plan={**step.plan, "effect": "converge"}))
+
+
+def test_no_hand_acts_while_one_has_seen_that_records_are_lost_or_changed():
+    play = Play().approved()
+    for command in (c.TakeHand("w2", "act-1"), START):
+        answer = decide(play.s, command, RULES, play.now, halted="act-2 on w3 stands still: it is shorter.")
+        assert isinstance(answer, c.Refusal)
+        assert (answer.code, answer.events, answer.record) == ("RUN046E", (), None)
+    play = Play().started()
+    answer = decide(play.s, play.begin("cms"), RULES, play.now, halted="act-2 on w3 stands still.")
+    assert isinstance(answer, c.Refusal)
+    assert answer.text == "act-2 on w3 stands still. Nothing more is sent for 20261122-fe1-a."
+    # What a server did meanwhile is still written down, and people may still speak.
+    play.done(play.begin("cms"))
+    assert not isinstance(decide(play.s, play.end("cms"), RULES, play.now, halted="seen"), c.Refusal)
+    assert not isinstance(decide(play.s, c.Stop(who("UBO")), RULES, play.now, halted="seen"), c.Refusal)
