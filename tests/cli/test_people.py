@@ -127,4 +127,4 @@ def test_a_wrong_key_ends_like_a_wrong_setting(installation: Installation) -> No
     private.unlink()
     gone = subprocess.run(argv, env=here.env, capture_output=True, text=True, timeout=60)
     assert gone.returncode == 2, gone.stderr
-    assert "lync-dr keys init act" in gone.stderr
+    assert "make a writer with a new name: lync-dr keys init NAME --kind worker" in gone.stderr
