@@ -27,14 +27,12 @@ from incident.record import canonical
 from playbooks.facts import HERE, AnyLook, CallLook, NoAnswer, PortLook, SampleAnswer, good_backups, read, sample_looks
 from workers.looking import Answers, utc_text
 from workers.remote.door import RunId
+from workers.remote.wary import pause_after
 from workers.tools import Tools
 
 BUDGET_S: Final = 8.0
 """How long the servers may take to answer one sample, in seconds; a survey may be waiting for this worker."""
 LEASE_S: Final = 30.0
-FIRST_PAUSE_S: Final = 120
-LONGEST_PAUSE_S: Final = 1800
-"""How long a host that turned our account away is left alone: first, and at most, in seconds."""
 GAP: Final = timedelta(minutes=5)
 """An outage is said to have begun at the last answer only where the next look came within this time."""
 
@@ -120,7 +118,7 @@ def _denied(before: Samples, asked: list[CallLook], answers: Answers, now: datet
         answer = answers.get(look.id)
         if isinstance(answer, NoAnswer) and answer.denied:
             old = found.get(look.host)
-            pause = FIRST_PAUSE_S if old is None else min(2 * old.pause_s, LONGEST_PAUSE_S)
+            pause = pause_after(0 if old is None else old.pause_s)
             since = now if old is None else old.since
             found[look.host] = Denied(since=since, pause_s=pause, until=now + timedelta(seconds=pause))
         elif answer is not None and not isinstance(answer, NoAnswer):

@@ -40,6 +40,7 @@ from workers.looking import Looker
 from workers.output import Blobs
 from workers.redact import Redactor
 from workers.remote import winrm_remote
+from workers.remote.wary import Book, Wary, seal_of
 from workers.remote.winrm_remote import WinRmRemote
 from workers.samples import sampled
 from workers.tools import Tools
@@ -139,6 +140,8 @@ class Root:
     def __init__(self, settings: Settings, config: Configuration, name: str) -> None:
         self._settings, self._config, self._name = settings, config, name
         self._pid = os.getpid()
+        self._book = Book(settings.state / "denied" / f"{name}.json")
+        self._book.clear()
 
     def tools(self) -> Tools:
         """Everything one job works with, from the files as they are now."""
@@ -149,7 +152,8 @@ class Root:
         rules = Rules(policy=config.policy, practice=bool(config.endpoints.practice))
         secret = passwords(settings, config.endpoints)
         redactor = Redactor(secret.values())
-        remote = WinRmRemote(doors(settings, config.endpoints), redactor)
+        winrm = WinRmRemote(doors(settings, config.endpoints), redactor)
+        remote = Wary(winrm, seals(settings, config.endpoints, writer.sign), self._book)
         survey, bell = config.estate.survey, RqDoorbell(settings.store_url)
         looker = Looker(
             remote,
@@ -173,7 +177,7 @@ class Root:
             lease_s=float(settings.lease_s),
             fresh_s=float(settings.fresh_s),
             alive=self._alive,
-            rest=remote.settle,
+            rest=winrm.settle,
         )
 
     def _latest(self) -> Configuration:
@@ -192,6 +196,16 @@ class Root:
 def passwords(settings: Settings, endpoints: Endpoints) -> dict[str, str]:
     """Reference -> password, as the secrets are now. Raises `ConfigError` where one is missing."""
     return {reference: settings.credential(reference).password.reveal() for reference in endpoints.credentials()}
+
+
+def seals(settings: Settings, endpoints: Endpoints, sign: Callable[[bytes], bytes]) -> dict[str, str]:
+    """Host -> what names its account and password without telling them; hosts without a password are not among them."""
+    found = {}
+    for host, one in endpoints.hosts.items():
+        if one.credential:
+            account = settings.credential(one.credential)
+            found[host] = seal_of(sign, account.username, account.password.reveal())
+    return found
 
 
 def doors(settings: Settings, endpoints: Endpoints) -> dict[str, winrm_remote.Endpoint]:

@@ -225,7 +225,8 @@ def _send(hand: Hand, step: Step, call: Call) -> Ending | None:
     took_ms = int((time.monotonic() - began) * 1000)
     outcome = _outcome(hand, step, attempt, answer, took_ms, sink.close())
     sink.catch_up()
-    return _conclude(hand, step, attempt, outcome)
+    turned_away = isinstance(answer, Refused) and answer.reason == "credentials"
+    return _conclude(hand, step, attempt, outcome, by_itself=not turned_away)
 
 
 class _Sink:
@@ -337,9 +338,10 @@ def _adopt(hand: Hand, step: Step, attempt: Attempt) -> Ending | None:
 # --- reading back -------------------------------------------------------------------------------------------
 
 
-def _conclude(hand: Hand, step: Step, attempt: Attempt, outcome: Outcome) -> Ending | None:
-    """From the outcome of a call to the end of its step."""
-    may_repeat = step.effect != "once" and len(hand.step(step.id).attempts) < REPEATS
+def _conclude(hand: Hand, step: Step, attempt: Attempt, outcome: Outcome, *, by_itself: bool = True) -> Ending | None:
+    """From the outcome of a call to the end of its step. Not `by_itself`: it is not sent again without a person's word,
+    since each refused logon brings the account nearer to being locked."""
+    may_repeat = by_itself and step.effect != "once" and len(hand.step(step.id).attempts) < REPEATS
     may_repeat = may_repeat and not _failed_there_before(hand, step)
     if outcome.result in ("refused", "not_begun"):
         if may_repeat and isinstance(step.act, Call):

@@ -258,6 +258,9 @@ class _Connection(BaseHTTPRequestHandler):
             challenge = self._caller.answer(header)
         if self._caller.user and not self._endpoint.host.faults.lasting("auth"):
             return True
+        if header and not challenge:
+            # Windows counts these towards the lockout of the account (security event 4625).
+            self._endpoint.host.callbook.refuse("logon", "An account failed to log on.")
         self._reply(401, b"", (challenge,) if challenge else Caller.OFFERS)
         return False
 

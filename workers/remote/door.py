@@ -161,7 +161,15 @@ class RedText:
 
 
 RefusedReason: TypeAlias = Literal[
-    "configuration", "unreachable", "certificate", "credentials", "policy", "quota", "runner", "taken away"
+    "configuration",
+    "unreachable",
+    "certificate",
+    "credentials",
+    "policy",
+    "quota",
+    "runner",
+    "taken away",
+    "left alone",
 ]
 UnknownReason: TypeAlias = Literal["time", "connection", "server", "answer"]
 
