@@ -103,9 +103,7 @@ class Conversation:
             reply(say(said.text))
             return
         if said.verb == "help":
-            reply(
-                post("help", "What I understand: " + "; ".join(HELP), [lines("What I understand:", *HELP, wrap=False)])
-            )
+            reply(post("help", "What I understand: " + "; ".join(HELP), [lines("What I understand:", *HELP)]))
             return
         found = who(payload, self.reader.policy, self.accounts.look)
         if isinstance(found, NotAllowed):
@@ -277,7 +275,7 @@ class Conversation:
         """The words of the refusal, and the next thing to press where there is one."""
         refusal = answer.refusal
         text = refusal.text if refusal else "Nothing happened."
-        blocks = [lines(text, wrap=False)]
+        blocks = [lines(text)]
         if refusal and refusal.offer == "ask_again" and state is not None and not state.closed:
             blocks += actions("again", card.ask_again_button(state))
         return post("answer", text, blocks)
@@ -311,7 +309,7 @@ class Conversation:
     def _who(self) -> Post:
         policy = self.reader.policy
         said = [f"{p.name}: {', '.join(sorted(p.roles)) or 'none'} {p.mobile}".rstrip() for p in policy.persons]
-        return post("answer", "; ".join(said), [lines(*said, f"Needed to approve: {policy.quorum}", wrap=False)])
+        return post("answer", "; ".join(said), [lines(*said, f"Needed to approve: {policy.quorum}")])
 
     def _audit(self, said: Said) -> Post:
         name = said.target
@@ -335,7 +333,7 @@ class Conversation:
             "Each record was verified as it came in.",
             f"lync-dr audit verify {state.id}",
         )
-        return post("answer", text, [lines(*told, wrap=False)])
+        return post("answer", text, [lines(*told)])
 
     def _status(self, said: Said, channel: str) -> Post:
         found = self._which(replace(said, verb="status"), channel)
@@ -362,7 +360,7 @@ class Conversation:
         text = f"Plan for {pool.name}: {answer.get('words', '')}, code {answer.get('code', '')}, {len(calls)} calls. " \
                f"{' '.join(warned)} Nothing was changed."  # fmt: skip
         title = f"Plan for {pool.name} {pool.site}: {answer.get('words', '')}"
-        above = lines(title, *warned, "Nothing was changed.", wrap=False)
+        above = lines(title, *warned, "Nothing was changed.")
         return post("answer", text, [above, preformatted(calls or ["No calls."])])
 
     # --- typed instead of tapped --------------------------------------------------------------------------
@@ -685,7 +683,7 @@ def _typed_name(text: str) -> str:
 
 def say(text: str) -> Post:
     """An answer in one sentence or two."""
-    return post("answer", text, [lines(text, wrap=False)])
+    return post("answer", text, [lines(text)])
 
 
 def _meta(value: str, channel: str, ts: str, url: str, short: str = "") -> str:

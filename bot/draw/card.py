@@ -92,7 +92,7 @@ def _what_to_do_about_red(state: Incident) -> list[Line]:
 def _loss(state: Incident, reader: Reader) -> list[Line]:
     rpo = state.planned.rpo_s if state.planned else None
     if rpo is None:
-        return ["Lost: contacts and meetings changed since", "the last good backup (time unknown)."]
+        return ["Lost: contacts and meetings changed since the last good backup (time unknown)."]
     good = state.survey.ended - timedelta(seconds=rpo) if state.survey else None
     seen = f"; backup good {reader.minute(good)}" if good else ""
     return [f"Lost: about {max(1, round(rpo / 60))} min of contacts and meetings (estimate{seen})."]
@@ -189,7 +189,7 @@ def _will_run(state: Incident) -> list[Line]:
         found.append(f"{row.number} {row.title}")
         if any(s.plan.get("effect") == "once" for s in row.steps):
             found.append("  (cannot be stopped once begun)")
-    found += ["Runs inline, not crash-safe: if the line", "is lost in a step, two persons decide."]
+    found.append("Runs inline, not crash-safe: if the line is lost during a step, two persons decide.")
     return found
 
 

@@ -145,7 +145,7 @@ def commands(state: Incident, reader: Reader) -> Json:
         blocks.append(lines(warned))
     shown = literals(state)
     for number, host, text in shown[:60]:
-        blocks.append(lines(f"{number} on {reader.mask(host)}", wrap=False))
+        blocks.append(lines(f"{number} on {reader.mask(host)}"))
         blocks.append(preformatted([reader.mask(text)], 900))
     if not shown:
         blocks.append(lines("The calls cannot be shown here. lync-dr plan shows them."))

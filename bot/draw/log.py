@@ -183,4 +183,4 @@ def entry(said: list[str]) -> Post:
     """A reply in the thread, of one line or of several that were waiting together."""
     whole = " / ".join(said)
     push = whole if len(whole) < PUSHED else f"{len(said)} lines in the log, the last: {said[-1]}"
-    return post("log", push, [lines([s.strip() for s in said], wrap=False)])
+    return post("log", push, [lines([s.strip() for s in said])])

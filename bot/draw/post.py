@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -20,7 +19,8 @@ from bot.draw import untrusted
 Json = dict[str, Any]
 
 WIDTH: Final = 41
-"""Characters in a line that we break ourselves: what a phone of 390 pixels shows without wrapping."""
+"""Characters of a row that must stay on one line (a step, its mark and its duration): what a phone of 390 pixels
+shows without wrapping. Running text is never broken by us: the client wraps it to whatever width it has."""
 BYTES: Final = 9_000
 BLOCKS: Final = 40
 VALUE: Final = 2_000
@@ -72,8 +72,8 @@ def divider() -> Json:
     return {"type": "divider"}
 
 
-def lines(*given: Line | Iterable[Line], wrap: bool = True) -> Json:
-    """Lines as one rich_text section; each is broken at `WIDTH` unless `wrap` is False."""
+def lines(*given: Line | Iterable[Line]) -> Json:
+    """Lines as one rich_text section. A line ends where its sentence or row ends; the client wraps what is longer."""
     elements: list[Json] = []
     flat: list[Line] = []
     for one in given:
@@ -83,7 +83,7 @@ def lines(*given: Line | Iterable[Line], wrap: bool = True) -> Json:
         if isinstance(one, Names):
             _mention(elements, one, end)
             continue
-        text = "\n".join(broken(one)) if wrap else untrusted.shown(one)
+        text = untrusted.shown(one)
         style = {"bold": True} if isinstance(one, Bold) else {"code": True} if isinstance(one, Code) else None
         _append(elements, text if style else text + end, style)
         if style and end:
@@ -109,21 +109,6 @@ def _append(elements: list[Json], text: str, style: Json | None) -> None:
         last["text"] += text
     else:
         elements.append({"type": "text", "text": text, **({"style": style} if style else {})})
-
-
-def broken(text: str, width: int = WIDTH) -> list[str]:
-    """A line of our own broken at `width`; what continues is set in by two spaces after a mark or a number."""
-    text = untrusted.shown(text)
-    out: list[str] = []
-    for one in text.split("\n"):
-        lead = len(one) - len(one.lstrip(" "))
-        mark = re.match(r" *(?:\d+ |\S{1,2} )?", one)
-        hang = " " * min(6, mark.end() if mark and not one.lstrip(" ")[:1].isalpha() else lead)
-        out += textwrap.wrap(
-            one, width, subsequent_indent=hang, drop_whitespace=True, replace_whitespace=False,
-            break_long_words=True, break_on_hyphens=False,
-        ) or [""]  # fmt: skip
-    return out
 
 
 def preformatted(given: Iterable[str], limit: int = untrusted.OUTPUT_CHARACTERS) -> Json:

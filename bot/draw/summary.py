@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bot.draw import story, untrusted
-from bot.draw.post import AMBER, GREEN, Bold, Line, Post, actions, bar, button, header, lines, post
+from bot.draw.post import AMBER, GREEN, Bold, Code, Line, Post, actions, bar, button, header, lines, post
 from bot.draw.reader import Reader, span, thousands
 from bot.draw.users import GOOD, moved, users_now
 from incident import replicas
@@ -135,7 +135,7 @@ def _loss(state: Incident, reader: Reader) -> list[Line]:
         return []
     rpo = state.planned.rpo_s if state.planned else None
     if rpo is None:
-        return ["Lost: what changed since the last good", "backup (time unknown)."]
+        return ["Lost: what changed since the last good backup (time unknown)."]
     return [f"Lost: about {max(1, round(rpo / 60))} min of data (estimate)"]
 
 
@@ -255,7 +255,7 @@ def receipt(state: Incident, request: Request, person: str, seq: int, head: str,
     )
     return post("receipt", said, [lines(Bold(first), f"Plan {words}", story.way(state),
                 f"{thousands(state.declared.users)} users, asked by {reader.name(request.asker)}",
-                "Keep this message: it is evidence.", f"Record {seq} of {state.id}, head", head)])  # fmt: skip
+                "Keep this message: it is evidence.", f"Record {seq} of {state.id}, head", Code(head))])  # fmt: skip
 
 
 def closing_receipt(state: Incident, reader: Reader) -> Post:
@@ -270,6 +270,6 @@ def closing_receipt(state: Incident, reader: Reader) -> Post:
         f"Closed {reader.stamp(state.closed_at)}",
         "Keep this message: it is evidence.",
         f"Record {state.seq} of {state.id}, head",
-        state.head,
+        Code(state.head),
     ]
     return post("receipt", said, [lines(body)])
