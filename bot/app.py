@@ -31,8 +31,9 @@ from slack_sdk.socket_mode import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 
-from bot.conversation import Conversation, first_field, say
+from bot.conversation import Conversation, first_field
 from bot.draw import dialogs
+from bot.draw.answers import say
 from bot.draw.reader import Reader
 from bot.identity import Ask
 from bot.notes import Notes

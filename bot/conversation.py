@@ -17,8 +17,9 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from bot import words
-from bot.draw import board, card, declare, dialogs, story, summary, untrusted
-from bot.draw.post import Json, Post, actions, lines, post, preformatted
+from bot.draw import answers, board, card, declare, dialogs, story, summary, untrusted
+from bot.draw.answers import say
+from bot.draw.post import Json, Post
 from bot.draw.reader import Reader
 from bot.draw.red import LABELS
 from bot.identity import Accounts, Ask, NotAllowed, ids_of, who
@@ -30,7 +31,7 @@ from incident.codes import reason_code
 from incident.commands import Code, Command
 from incident.desk import Answer, Desk, TooBusy
 from incident.doorbell import Doorbell
-from incident.events import Account, Actor, CardRef, Verdict
+from incident.events import Actor, CardRef, Verdict
 from incident.journal import JournalError, NoSuchIncident, Unconfirmed
 from incident.one_time import NoSeed, Seeds
 from incident.state import Incident, Request
@@ -103,7 +104,7 @@ class Conversation:
             reply(say(said.text))
             return
         if said.verb == "help":
-            reply(post("help", "What I understand: " + "; ".join(HELP), [lines("What I understand:", *HELP)]))
+            reply(answers.help_text(HELP))
             return
         found = who(payload, self.reader.policy, self.accounts.look)
         if isinstance(found, NotAllowed):
@@ -117,7 +118,7 @@ class Conversation:
     def _dispatch(self, said: Said, actor: Actor, payload: Mapping[str, Any], reply: Reply) -> None:
         channel, trigger = str(payload.get("channel_id") or ""), str(payload.get("trigger_id") or "")
         if said.verb == "whoami":
-            reply(self._whoami(actor))
+            reply(answers.whoami(actor, self.reader))
             return
         if said.verb in ("who", "audit", "status", "plan") and actor.person is None:
             reply(say("You are not in the policy of this installation, so there is nothing to show. See: /lync whoami"))
@@ -128,7 +129,7 @@ class Conversation:
             return
         simple: dict[str, Callable[[], Post]] = {
             "declare-disaster": lambda: self._declare(said, actor, channel),
-            "who": self._who,
+            "who": lambda: answers.who(self.reader),
             "audit": lambda: self._audit(said),
             "status": lambda: self._status(said, channel),
             "plan": lambda: self._plan(said),
@@ -274,11 +275,8 @@ class Conversation:
     def _refused(self, answer: Answer, state: Incident | None) -> Post:
         """The words of the refusal, and the next thing to press where there is one."""
         refusal = answer.refusal
-        text = refusal.text if refusal else "Nothing happened."
-        blocks = [lines(text)]
-        if refusal and refusal.offer == "ask_again" and state is not None and not state.closed:
-            blocks += actions("again", card.ask_again_button(state))
-        return post("answer", text, blocks)
+        again = refusal is not None and refusal.offer == "ask_again" and state is not None and not state.closed
+        return answers.refused(refusal.text if refusal else "Nothing happened.", state if again else None)
 
     def _ring(self, state: Incident) -> None:
         """Ring for a hand where one is due now; the reconciler rings again should this be lost."""
@@ -296,21 +294,6 @@ class Conversation:
 
     # --- things to read -----------------------------------------------------------------------------------
 
-    def _whoami(self, actor: Actor) -> Post:
-        person = self.reader.policy.person(actor.person) if actor.person else None
-        flags = _flags(actor.account)
-        known = (
-            f"In the policy as {person.name} ({person.id}), roles: {', '.join(sorted(person.roles)) or 'none'}."
-            if person else "Not in the policy of this installation."
-        )  # fmt: skip
-        text = f"Slack team {actor.team}, user {actor.user}. {known} {flags}"
-        return post("answer", text, [lines(f"Team {actor.team}", f"User {actor.user}", known, flags)])
-
-    def _who(self) -> Post:
-        policy = self.reader.policy
-        said = [f"{p.name}: {', '.join(sorted(p.roles)) or 'none'} {p.mobile}".rstrip() for p in policy.persons]
-        return post("answer", "; ".join(said), [lines(*said, f"Needed to approve: {policy.quorum}")])
-
     def _audit(self, said: Said) -> Post:
         name = said.target
         if not name:
@@ -322,18 +305,7 @@ class Conversation:
             state = self.desk.state(name)
         except NoSuchIncident as bad:
             return say(str(bad))
-        text = (
-            f"{state.id}: {state.seq} records, {state.closed or state.phase}, head {state.head}. This bot verified "
-            f"each record as it came in. Check the whole yourself: lync-dr audit verify {state.id}"
-        )
-        told = (
-            f"{state.id}: {state.closed or state.phase}",
-            f"{state.seq} records, head",
-            state.head,
-            "Each record was verified as it came in.",
-            f"lync-dr audit verify {state.id}",
-        )
-        return post("answer", text, [lines(*told)])
+        return answers.audited(state, self.reader)
 
     def _status(self, said: Said, channel: str) -> Post:
         found = self._which(replace(said, verb="status"), channel)
@@ -352,16 +324,7 @@ class Conversation:
         answer = self.doorbell.wait_answer(key, LOOK_WAIT_S)
         if answer is None:
             return say(f"No worker answered within {LOOK_WAIT_S:.0f} s, so there is no plan. Nothing happened.")
-        if "hard_stop" in answer:
-            stop = answer["hard_stop"]
-            return say(f"STOP: {stop.get('why', '')} {stop.get('do', '')} Nothing was changed.")
-        warned = [f"{str(w.get('level')).upper()}: {w.get('why', '')}" for w in answer.get("warnings", ())]
-        calls = [str(c) for c in answer.get("calls", ())]
-        text = f"Plan for {pool.name}: {answer.get('words', '')}, code {answer.get('code', '')}, {len(calls)} calls. " \
-               f"{' '.join(warned)} Nothing was changed."  # fmt: skip
-        title = f"Plan for {pool.name} {pool.site}: {answer.get('words', '')}"
-        above = lines(title, *warned, "Nothing was changed.")
-        return post("answer", text, [above, preformatted(calls or ["No calls."])])
+        return answers.plan(pool.name, pool.site, answer)
 
     # --- typed instead of tapped --------------------------------------------------------------------------
 
@@ -681,11 +644,6 @@ def _typed_name(text: str) -> str:
         return text.strip()
 
 
-def say(text: str) -> Post:
-    """An answer in one sentence or two."""
-    return post("answer", text, [lines(text)])
-
-
 def _meta(value: str, channel: str, ts: str, url: str, short: str = "") -> str:
     """What a dialog must remember of the press that opened it."""
     return json.dumps({"value": value, "channel": channel, "ts": ts, "url": url, "short": short})
@@ -732,11 +690,3 @@ def _card_near(request: Request, channel: str) -> tuple[str, str]:
     """The card of this question that stands where the words were typed, else the first one."""
     near = next((c for c in request.cards if c.channel == channel), None) or next(iter(request.cards), None)
     return (near.channel, near.ts) if near else ("", "")
-
-
-def _flags(account: Account | None) -> str:
-    if account is None:
-        return "Slack could not say more about your account just now."
-    names = ("deleted", "guest", "stranger", "bot", "invited")
-    found = [n for n in names if getattr(account, n)]
-    return f"Slack says of your account: {', '.join(found)}." if found else "Slack says nothing against your account."

@@ -30,6 +30,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.draw.log import entry
 from bot.draw.post import Post, alone
+from bot.draw.warn import undrawn
 from bot.identity import Ask
 from bot.notes import Notes
 from incident.journal import JournalError
@@ -395,7 +396,7 @@ class Outbox:
             raise
         except Exception:
             log.exception("%s could not be drawn; a plain sentence is posted", item.key)
-            return undrawn(item)
+            return undrawn(item.book.removeprefix("posted:"), item.key)
 
     def _before(self, item: Item) -> Sent | None:
         """Where this post stands already: by the notes, else by reading the channel back."""
@@ -573,16 +574,6 @@ class Outbox:
         if first:
             log.warning(self.trouble)
             self.on_state(self.trouble)
-
-
-def undrawn(item: Item) -> Post:
-    """What stands in place of a post whose drawing failed."""
-    incident = item.book.removeprefix("posted:")
-    text = (
-        f"There is news of {incident} that could not be drawn ({item.key}): a fault of this program, which its log "
-        f"names. The record is whole. Read it: lync-dr status, or lync-dr audit show {incident}"
-    )
-    return Post("undrawn", text)
 
 
 def _claimed_at(noted: str | None) -> int:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from bot.draw import board, card, declare, log, red, story, summary, task
-from bot.draw.post import Bold, Post, lines, post
+from bot.draw import board, card, declare, log, red, story, summary, task, warn
+from bot.draw.post import Post
 from bot.draw.reader import Reader
 from bot.outbox import APPROVAL, PROGRESS, RECEIPT, RED, STATE
 from incident import events as ev
@@ -104,7 +104,8 @@ class Tale:
                 yield Message(f"{seq}:run_refused", "run_refused", "origin", RED,
                               lambda s, now: red.run_refused(state, self.reader))  # fmt: skip
             case ev.LockedOut():
-                yield Message(f"{seq}:locked", "locked", "origin", RED, lambda s, now: self._locked(event))
+                yield Message(f"{seq}:locked", "locked", "origin", RED,
+                              lambda s, now: warn.locked_out(s, event.person, self.reader))  # fmt: skip
             case ev.Closed():
                 yield from self._closed(seq, state)
             case _:
@@ -226,13 +227,6 @@ class Tale:
             return red.lifted(seen, state, self.reader) if lifted or state.closed else red.stopped(seen, self.reader)
 
         return draw
-
-    def _locked(self, event: ev.LockedOut) -> Post:
-        text = (
-            f"{self.reader.name(event.person)} typed too many wrong one-time codes and may not approve in this "
-            "incident any more. If that was not them, their account is in other hands."
-        )
-        return post("locked", text, [lines(Bold(f"🔒 {text}"))])
 
 
 def _always(made: Post) -> Draw:

@@ -18,8 +18,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bot import mail, pager
-from bot.draw import card, story, untrusted
-from bot.draw.post import Bold, Post, lines, post
+from bot.draw import card, story, untrusted, warn
+from bot.draw.post import Post
 from bot.identity import Accounts
 from bot.narrator import RECENT, Narrator
 from bot.outbox import APPROVAL, STATE, Item, Sent, bookname
@@ -539,7 +539,7 @@ class Watch:
             until = "Until it is mended nothing can be approved or begun; stop, decline, cancel and note still work."
             key = f"policy:{self.clock():%Y%m%d%H%M%S}:{'bad' if trouble else 'good'}"
             self._warn_home(key, [untrusted.line(trouble, 600), until] if trouble else ["Everything works as before."],
-                            about)  # fmt: skip
+                            about, over=not trouble)  # fmt: skip
             self._policy_trouble = trouble
         if policy is not self._stated:
             Register(self.desk.journal).state_policy(policy)
@@ -572,7 +572,7 @@ class Watch:
         if not said:
             return
         log.warning("%s", said)
-        made = post("home", said, [lines(Bold("The home channel is shut to the bot"), said)])
+        made = warn.warning("The home channel is shut to the bot", [said])
         drawn = self.narrator.reader.finish(made)
         for user in filter(None, self.narrator.reader.slack_ids(self.policy_now().holders("operate"))):
             self.narrator.outbox.want(Item(bookname(REGISTER), f"home:{now:%Y%m%d}:{user}", user, STATE, lambda: drawn))
@@ -621,8 +621,8 @@ class Watch:
             except Moved:
                 continue
 
-    def _warn_home(self, key: str, said: list[str], about: str = "People in the policy") -> None:
+    def _warn_home(self, key: str, said: list[str], about: str = "People in the policy", over: bool = False) -> None:
         home = self.policy_now().home_channel
-        made = post("people", f"{about}: " + " ".join(said), [lines(Bold(about), *said)])
+        made = warn.warning(about, said, over=over)
         drawn = self.narrator.reader.finish(made)
         self.narrator.outbox.want(Item(bookname(REGISTER), key, home, STATE, lambda: drawn))

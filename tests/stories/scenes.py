@@ -6,31 +6,37 @@ are those of people.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from bot.draw import card, dialogs, log, red, summary
-from bot.draw.post import Json, Post
+from bot.conversation import HELP
+from bot.draw import answers, card, dialogs, halt, log, red, summary, warn
+from bot.draw.declare import joined_text
+from bot.draw.post import Json, Post, alone
 from bot.draw.reader import Reader
 from bot.telling import Tale
 from config.load import load_policy
 from incident import commands as c
 from incident import events as ev
+from incident.journal import BadJournal, JournalDiffers, JournalShorter
 from incident.state import Incident
 from tests.conftest import ROOT
 from tests.workers.test_advance import CMS, EDGE, POOL, cut_and_half, turned_away
-from tests.workers.world import CARD, FE2, LOST, Play, Sites, World, configuration, who
+from tests.workers.world import CARD, FE2, LOST, POLICY, Play, Sites, World, configuration, who
 
 NIGHT = datetime(2026, 11, 22, 3, 7, 12, tzinfo=UTC)
+OF_THE_NIGHT = "20261122-fe1-a"
 TOOK_S = {
     ("surveyed", ""): 20, ("asked", ""): 1, ("voted", ""): 68, ("hand_taken", ""): 1, ("verified", "cms"): 108,
     ("verified", "edge"): 9, ("verified", "pool"): 362, ("verified", "dns"): 3, ("verified", "proof"): 33,
     ("outcome", "pool"): 42, ("ruling", ""): 50,
 }  # fmt: skip
 """How long after the record before it a record stands, by its kind and the first word of its step."""
+NOT_SIGNED = "Its signature is not that of bot-leeds, who is named as its writer."
 USUAL_S = {"cms": (60, 150), "edge": (5, 15), "pool": (300, 480), "dns": (1, 5), "proof": (20, 60)}
 NEXT_HOP = (
     'This Front-end pool "fe1.ocsguy.local" is specified in topology as the next hop for the Edge server. Failing '
@@ -79,11 +85,22 @@ def _heard(world: World) -> list[Heard]:
         if isinstance(event, ev.Planned):
             steps = [{**s, "usual_s": USUAL_S[s["part"]]} for s in event.plan["steps"]]
             event = event.model_copy(update={"plan": {**event.plan, "steps": steps}})
+        if isinstance(event, ev.Verified):
+            event = event.model_copy(update={"took_ms": 1000 * TOOK_S.get((kind, step), 0)})
+        event = _at_night(event, at)
         if event.actor is not None and event.actor.person:
             named = event.actor.model_copy(update={"name": READER.name(event.actor.person)})
             event = event.model_copy(update={"actor": named})
-        found.append(Heard(record.incident, record.seq, record.h, at, event))
+        found.append(Heard(OF_THE_NIGHT, record.seq, record.h, at, event))
     return found
+
+
+def _at_night(event: ev.Event, at: datetime) -> ev.Event:
+    """The event with its own moment and the people's whole names where its sentences have others."""
+    told = re.sub(r"\d\d:\d\d:\d\d UTC", f"{at:%H:%M:%S} UTC", event.model_dump_json())
+    for person in POLICY.persons:
+        told = told.replace(f"by {person.name} at", f"by {READER.name(person.id)} at")
+    return type(event).model_validate_json(told)
 
 
 def _tale(heard: list[Heard], *more: ev.Event) -> Tale:
@@ -227,6 +244,58 @@ def _trouble() -> Iterator[tuple[str, Post]]:
     yield "locked-out", _says(_tale(approved, ev.LockedOut(person="bo")), "locked")
 
 
+def _by_hand() -> Iterator[tuple[str, Post]]:
+    """Where no test user can sign in, a person has to."""
+    world = _world()
+    world.own = world.own._replace(estate=world.own.estate.model_copy(update={"test_user": ()}))
+    world.approved().advance()
+    waits = _tale(_heard(world))
+    yield "task", _says(waits, "task", 20)
+    yield "board-person", _says(waits, "board", 20)
+    world.do(c.Confirm(who("bo"), "Signed in as a London user, contacts are there."))
+    yield "task-confirmed", _says(_tale(_heard(world)), "task")
+    world = _world({POOL: [_next_hop]}).approved()
+    world.advance()
+    world.rule("bo", "abort", "pool")
+    world.advance()
+    world.do(c.Close(who("bo")))
+    yield "summary-aborted", _says(_tale(_heard(world)), "summary")
+
+
+def _of_itself() -> Iterator[tuple[str, Post]]:
+    """A journal that cannot be believed, a drawing that failed, blocks that Slack refused, warnings at home."""
+    host = READER.host
+    yield "halt-cut", halt.post_of(OF_THE_NIGHT, JournalShorter(OF_THE_NIGHT, 41, 58), READER)
+    yield "halt-rewritten", halt.post_of(OF_THE_NIGHT, JournalDiffers(OF_THE_NIGHT, 42), READER)
+    yield "halt-unbelievable", halt.post_of(OF_THE_NIGHT, BadJournal(OF_THE_NIGHT, 42, NOT_SIGNED), READER)
+    yield "undrawn", warn.undrawn(OF_THE_NIGHT, "33:failed")
+    asked = _tale(_heard(_world().asked()))
+    yield "text-alone", alone(READER.finish(_says(asked, "card")))
+    trouble = "config/policy.toml, line 14: quorum must be at least 2."
+    until = "Until it is mended nothing can be approved or begun; stop, decline, cancel and note still work."
+    yield "warning", warn.warning("The policy file cannot be used", [trouble, until])
+    yield "warning-over", warn.warning("The policy file can be used again", [f"{host} works as before."], over=True)
+
+
+def _answers() -> Iterator[tuple[str, Post]]:
+    """What one person is answered privately."""
+    done = _recovered()
+    yield "answer-help", answers.help_text(HELP)
+    yield "answer-who", answers.who(READER)
+    yield "answer-whoami", answers.whoami(who("bo"), READER)
+    yield "answer-audit", answers.audited(done, READER)
+    asked = _tale(_heard(_world().asked())).state
+    assert asked is not None
+    assert asked.planned is not None
+    yield "answer-joined", answers.say(joined_text(asked, READER))
+    calls = [literal for _, _, literal in dialogs.literals(asked)]
+    warned = [{"level": w["level"], "why": w["text"]} for w in asked.planned.warnings]
+    planned = {"words": " ".join(asked.planned.words), "code": asked.planned.short, "calls": calls, "warnings": warned}
+    yield "answer-plan", answers.plan("fe1", "London", planned)
+    lapsed = _tale(_heard(_world().asked()), ev.Lapsed(request=1)).state
+    yield "answer-refused", answers.refused("Expired 03:17:33. Nothing was run.", lapsed)
+
+
 def _request(tale: Tale) -> Any:
     assert tale.state is not None
     assert tale.state.request is not None
@@ -243,7 +312,7 @@ def _late(state: Incident) -> Incident:
 @cache
 def messages() -> dict[str, Post]:
     """Every message by the name of its picture, finished as it goes to Slack."""
-    acts = (_first_minutes, _cut_line, _the_run, _trouble)
+    acts = (_first_minutes, _cut_line, _the_run, _trouble, _by_hand, _of_itself, _answers)
     return {name: READER.finish(made) for act in acts for name, made in act()}
 
 

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
+import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -17,8 +20,9 @@ from slack_bolt import App
 from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_sdk import WebClient
 
-from bot import telling
-from bot.draw import board, card, declare, dialogs, log, red, summary
+import bot
+import bot.draw
+from bot.draw import dialogs
 from bot.draw.post import Post
 from tests.bot.stage import Slack
 from tests.browser import PHONE, WIDE, overflows
@@ -30,7 +34,8 @@ from tests.waiting import wait_for
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-DRAWING = (board, card, declare, dialogs, log, red, summary, telling)
+BUILDS = ("bot.draw.post", "bot.draw.reader")
+"""What messages are built with and finished by: these give posts and draw none."""
 CHANNEL = "C0INC"
 TALL = 2400
 """Pixels: the longest message stands on the page whole, so that its picture is not covered by the message box."""
@@ -46,11 +51,19 @@ def slack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slack]:
     started.stop()
 
 
+def _drawing() -> Iterator[ModuleType]:
+    """Every module of `bot.draw` that draws; a new one is among them by being there."""
+    for found in pkgutil.iter_modules(bot.draw.__path__, "bot.draw."):
+        if found.name not in BUILDS:
+            yield importlib.import_module(found.name)
+
+
 def _draws(module: ModuleType) -> Iterator[str]:
     """Every function of a module that makes a message, and in `dialogs` every one that makes a view."""
     for name, made in inspect.getmembers(module, inspect.isfunction):
         gives = str(made.__annotations__.get("return"))
-        if made.__module__ == module.__name__ and gives in ("Post", "Json" if module is dialogs else "Post"):
+        makes = gives.startswith("Post") or (module is dialogs and gives == "Json")
+        if made.__module__ == module.__name__ and makes:
             yield f"{module.__name__}.{name}"
 
 
@@ -68,10 +81,20 @@ def test_no_drawing_is_left_out() -> None:
         scenes.messages(), scenes.views()
     finally:
         sys.setprofile(None)
-    wanted = {name for module in DRAWING for name in _draws(module)}
-    assert len(wanted) > 20
+    wanted = {name for module in _drawing() for name in _draws(module)}
+    assert len(wanted) > 35
     left_out = sorted(wanted - reached)
     assert not left_out, "give each of these a scene in tests/stories/scenes.py"
+
+
+def test_messages_are_drawn_in_one_room_only() -> None:
+    """So that the test above sees each of them: `post(…)` and `Post(…)` stand nowhere in the bot but in `bot.draw`."""
+    for found in pkgutil.walk_packages(bot.__path__, "bot."):
+        if found.name.startswith("bot.draw"):
+            continue
+        tree = ast.parse(inspect.getsource(importlib.import_module(found.name)))
+        called = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        assert not called & {"post", "Post", "lines"}, f"{found.name} draws by itself: give it a function in bot/draw"
 
 
 def test_a_locked_phone_reads_whole_sentences() -> None:
