@@ -52,6 +52,7 @@ INSIDE: Final = ("lync.commands", "lync.follow_ups", "lync.stakeholders")
 RINGING: Final = (do.GoOn, do.Confirm)
 """Beside votes and rulings, the words after which a hand has something to do. Nothing else may wake one: a late start
 first asks Slack again, which the reconciler does."""
+STOPPING: Final = "Stop ordered. The step in flight goes on; nothing after it starts."
 HELP: Final = (
     "/lync declare-disaster <pool> [since hh:mm] [reason]",
     "/lync status [pool]",
@@ -206,7 +207,7 @@ class Conversation:
             return self._refused(answer, None)
         state = answer.state
         if answer.joined:
-            return say(declare.joined_text(state, self.reader))
+            return say(declare.joined_text(state, self.reader, command.actor.person or ""))
         self._ring_look(state)
         return say(f"{self._first_of_two(state)}{self._where(state)}")
 
@@ -248,7 +249,7 @@ class Conversation:
         """Words that are one command to the desk."""
         pool = state.declared.pool
         made: dict[str, tuple[Callable[[], Command], str]] = {
-            "stop": (lambda: do.Stop(actor, said.rest), f"Stop ordered for {pool}. Nothing after the step in flight."),
+            "stop": (lambda: do.Stop(actor, said.rest), f"{pool}: {STOPPING}"),
             "go-on": (lambda: do.GoOn(actor), f"The stop for {pool} is lifted."),
             "cancel": (lambda: do.Cancel(actor, said.rest), f"{pool} is cancelled. Nothing was changed."),
             "note": (lambda: do.AddNote(actor, said.rest), "Noted, word for word."),
@@ -257,7 +258,7 @@ class Conversation:
             "close": (lambda: do.Close(actor, said.rest), f"{pool} is closed."),
             "outage": (
                 lambda: do.SetOutage(actor, self._moment(said.since or words.Clock(0, 0))),
-                f"Outage of {pool} set to {said.since.hour:02d}:{said.since.minute:02d}." if said.since else "",
+                f"{pool}: outage began {said.since.hour:02d}:{said.since.minute:02d}. Set." if said.since else "",
             ),
         }  # fmt: skip
         command, done = made[said.verb]
@@ -441,7 +442,7 @@ class Conversation:
             return self._declare_instead(click)
         incident = pool_of[1] if pool_of[0] == "v1" and len(pool_of) > 1 else click.value
         simple: dict[str, tuple[Callable[[], Command], str]] = {
-            "lync.stop": (lambda: do.Stop(click.actor), "Stop ordered. Nothing after the step in flight starts."),
+            "lync.stop": (lambda: do.Stop(click.actor), STOPPING),
             "lync.go_on": (lambda: do.GoOn(click.actor), "The stop is lifted."),
             "lync.lead": (lambda: do.TakeLead(click.actor), "You lead now."),
             "lync.close": (lambda: do.Close(click.actor), "Closed."),

@@ -102,7 +102,7 @@ class Tale:
                               self._for_request(event.request, card.short_outcome), live=True)  # fmt: skip
             case ev.RunRefused():
                 yield Message(f"{seq}:run_refused", "run_refused", "origin", RED,
-                              lambda s, now: red.run_refused(state, self.reader))  # fmt: skip
+                              lambda s, now: red.run_refused(state, self.reader, s))  # fmt: skip
             case ev.LockedOut():
                 yield Message(f"{seq}:locked", "locked", "origin", RED,
                               lambda s, now: warn.locked_out(s, event.person, self.reader))  # fmt: skip

@@ -46,8 +46,8 @@ LOOKING: Final = ("looking", "asking", "hard_stopped")
 """Phases in which the estate is looked at for the incident, again and again."""
 TRIES: Final = 9
 """Of a receipt or a report: over twenty minutes, then it is given up and said at home."""
-NO_HAND: Final = "No free hand: no worker takes this up. Start one."
-SILENT_HAND: Final = "The hand went silent; another one is called."
+NO_HAND: Final = "No free hand: no worker takes this up. Start one: lync-dr worker act"
+SILENT_HAND: Final = "The worker went silent; another one is called."
 RING_AGAIN_S: Final = 15.0
 """How often a hand is rung for where the last ones wrote why they come to nothing, and nothing new was written."""
 PEOPLE_AGAIN: Final = timedelta(minutes=10)

@@ -138,7 +138,9 @@ def parse(raw: str, pools: Collection[str] = ()) -> Said | NotUnderstood | NotBu
     if verb is None:
         return NotUnderstood(_no_such_verb(words), raw)
     if verb in NOT_BUILT:
-        return NotBuilt(verb, f"“{verb}” is not built in this version. Nothing happened. See: /lync help", raw)
+        hint = "Is a pool lost? Type: /lync declare-disaster <pool>. " if verb == "failover" else ""
+        text = f"“{verb}” is not built in this version. Nothing happened. {hint}What there is: /lync help"
+        return NotBuilt(verb, text, raw)
     try:
         return _arguments(verb, raw, text, words[used:], words[used - 1].end if used else 0, pools)
     except LooksAlike as why:

@@ -121,7 +121,7 @@ MARKS = {
 def lines(state: Incident) -> str:
     """One incident for a terminal: where it stands, who is waited for, the steps."""
     told = state.declared
-    head = [f"{state.id} · {told.pool} {told.site} → {told.partner} {told.partner_site} · {state.phase.upper()}"]
+    head = [f"{state.id} · {told.pool} {told.site} → {told.partner} {told.partner_site} · {where(state)}"]
     rto = figures(state, now()).rto_s
     if rto is not None:
         head.append(f"RTO {minutes(rto)} of {minutes(told.rto_s)}")
@@ -137,6 +137,12 @@ def lines(state: Incident) -> str:
     if state.hard_stop is not None:
         steps.append(f"STOP: {state.hard_stop.text} {state.hard_stop.todo}")
     return "\n".join((*head, *steps))
+
+
+def where(state: Incident) -> str:
+    """Where it stands, in a word or two."""
+    words = {"hard_stopped": "STOPPED, NO PLAN", "waiting_for_ruling": "DECIDE", "lapsed": "ASK AGAIN"}
+    return state.closed.replace("_", " ").upper() if state.closed else words.get(state.phase, state.phase.upper())
 
 
 def asked(state: Incident, question: Request) -> list[str]:
@@ -176,7 +182,7 @@ def waiting_for(state: Incident) -> str:
         "asking": "an approver",
         "lapsed": "somebody to ask again",
         "declined": "a person: the question was declined",
-        "approved": "a free hand",
+        "approved": "a worker to take it up",
         "running": f"{state.waits[0]} held by {state.waits[1]}" if state.waits else "nobody",
         "stopped": "an operator to go on",
         "waiting_for_ruling": f"an operator: {step.title if step else 'a step'} did not succeed",

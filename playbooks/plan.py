@@ -354,12 +354,14 @@ def difference(
     old: Plan, new: Plan, old_slices: Mapping[str, Any] | None = None, new_slices: Mapping[str, Any] | None = None
 ) -> tuple[str, ...]:
     """What changed from one plan to the next, one line each, for the person who is asked again. Empty: nothing."""
-    lines = [*_step_lines(old, new)]
-    said = [[f"{w.level}: {w.why}" for w in plan.warnings] for plan in (old, new)]
-    lines += _set_lines("warning", *said)
-    lines += _set_lines("assumed", [a.id for a in old.assumptions], [a.id for a in new.assumptions])
+    # Warnings first: they say why the rest changed.
+    lines: list[str] = []
+    for level in ("red", "amber"):
+        lines += _set_lines(level, *([w.why for w in plan.warnings if w.level == level] for plan in (old, new)))
+    lines += _step_lines(old, new)
     lines += _set_lines("already so", old.already, new.already)
     lines += _set_lines("left out", old.left_out, new.left_out)
+    lines += _set_lines("assumed", [a.id for a in old.assumptions], [a.id for a in new.assumptions])
     before, after = old_slices or {}, new_slices or {}
     lines += [f"changed configuration: {n}" for n in sorted({*before, *after}) if before.get(n) != after.get(n)]
     if not lines and old != new:
@@ -369,11 +371,11 @@ def difference(
 
 def _step_lines(old: Plan, new: Plan) -> Iterable[str]:
     before, after = {s.id: s for s in old.steps}, {s.id: s for s in new.steps}
-    yield from (f"no longer: {s.id}, {_does(s)}" for s in old.steps if s.id not in after)
+    yield from (f"no longer done: {s.title}" for s in old.steps if s.id not in after)
     for step in new.steps:
         was = before.get(step.id)
         if was is None:
-            yield f"added: {step.id}, {_does(step)}"
+            yield f"added: {step.title}, {_does(step)} on {step.host}"
         elif _does(was) != _does(step) or was.host != step.host:
             yield f"altered: {step.id}, was {_does(was)} on {was.host}, is {_does(step)} on {step.host}"
         elif was != step:
@@ -388,7 +390,7 @@ def _does(step: Step) -> str:
 
 
 def _set_lines(what: str, old: Sequence[str], new: Sequence[str]) -> list[str]:
-    return [f"no longer {what}: {t}" for t in old if t not in new] + [f"new {what}: {t}" for t in new if t not in old]
+    return [f"no longer {what}: {t}" for t in old if t not in new] + [f"now {what}: {t}" for t in new if t not in old]
 
 
 # Rendering.

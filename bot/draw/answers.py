@@ -46,7 +46,7 @@ def whoami(actor: Actor, reader: Reader) -> Post:
 def who(reader: Reader) -> Post:
     """Every person with their roles and the number to call."""
     policy = reader.policy
-    said = [f"{p.name}: {', '.join(sorted(p.roles)) or 'none'} {p.mobile}".rstrip() for p in policy.persons]
+    said = [f"{p.name} · {p.mobile or 'no mobile'} · {', '.join(sorted(p.roles)) or 'none'}" for p in policy.persons]
     needed = f"Needed to approve: {policy.quorum} persons, whoever asks included if they may approve."
     return post("answer", f"{'; '.join(said)}. {needed}", [lines(*said, needed)])
 

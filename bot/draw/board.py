@@ -7,9 +7,9 @@ from datetime import datetime
 
 from bot.draw import story, untrusted
 from bot.draw.post import Bold, Json, Line, Post, actions, button, confirm, header, lines, post
-from bot.draw.reader import Reader, span, thousands
+from bot.draw.reader import Reader, thousands
 from bot.draw.task import works_button
-from bot.draw.users import users_now
+from bot.draw.users import moved, users_now
 from incident import replicas
 from incident.state import Incident
 
@@ -38,9 +38,14 @@ def board(state: Incident, now: datetime, reader: Reader, notices: tuple[str, ..
     return post("board", _push(state, now, reader, word), blocks)
 
 
+def _goes_on_by_itself(state: Incident, phases: tuple[str, ...]) -> bool:
+    """True where the usual durations say when it ends: not while a person is waited for."""
+    return state.phase in phases and story.human_task(state) is None
+
+
 def _clock_lines(state: Incident, now: datetime, reader: Reader) -> list[Line]:
     found: list[Line] = [f"RTO {story.rto(state, now)}"]
-    end = story.expected_end(state, now) if state.phase in ("approved", "running") else None
+    end = story.expected_end(state, now) if _goes_on_by_itself(state, ("approved", "running")) else None
     if state.clocks.t5 is None and not state.closed:
         found[0] = f"{found[0]} · " + (
             f"done about {reader.minute(end)}" if end else f"deadline {reader.clock(story.deadline(state))}"
@@ -85,12 +90,16 @@ def _foot(state: Incident, now: datetime, reader: Reader) -> list[Line]:
     if not state.clocks.t3 or not state.closed:
         found.append(_changed(state))
     if state.clocks.t2:
-        found.append(f"Do not power on {state.declared.pool}.")
+        found.append(_keep_off(state))
     if state.stop:
         found.append(Bold(f"STOPPED by {reader.actor(state.stop.by)} {reader.clock(state.stop.at)}"))
     left = [
         *(story.debts(state) if state.clocks.t2 else ()),
-        *(reader.follow_up(k, t, 100) for k, t, settled in state.follow_ups if not settled),
+        *(
+            reader.follow_up(k, t, 100)
+            for k, t, settled in state.follow_ups
+            if not settled and not story.left_behind(t)
+        ),
     ]
     found += [f"☐ {untrusted.line(t, 100)}" for t in left[:5]]
     found += [f"☐ and {len(left) - 5} more" for _ in left[5:6]]
@@ -99,9 +108,16 @@ def _foot(state: Incident, now: datetime, reader: Reader) -> list[Line]:
         f"Lead {reader.name(state.lead)}" + (f" · approved {reader.names(dict.fromkeys(approved))}" if approved else "")
     )
     if state.hand and not state.run_ended and state.epoch > 1:
-        found.append(f"Carried on by {story.host(state.hand.host)} (hand {state.epoch})")
+        found.append(f"Carried on by the worker on {story.host(state.hand.host)}")
     found.append(f"{reader.stamp(now)}, {reader.host} · {state.id}")
     return found
+
+
+def _keep_off(state: Incident) -> str:
+    """The lost pool must not come back by itself beside the one that serves its users."""
+    if state.closed and moved(state) != "no":
+        return f"Keep {state.declared.pool}'s Lync services off until failback."
+    return f"Do not power on {state.declared.pool}."
 
 
 def _changed(state: Incident) -> str:
@@ -175,9 +191,8 @@ def _push(state: Incident, now: datetime, reader: Reader, word: str) -> str:
     parts.append(f"RTO {story.rto(state, now)}")
     if state.clocks.t5 is None and not state.closed:
         parts.append(f"deadline {reader.clock(story.deadline(state))}")
-    end = story.expected_end(state, now) if state.phase == "running" else None
+    end = story.expected_end(state, now) if _goes_on_by_itself(state, ("running",)) else None
     if end:
         parts.append(f"expected done {reader.minute(end)}")
     waiting = "" if state.closed else f" Waiting for {story.waiting_for(state, now, reader)}."
-    took = span((now - state.clocks.t1).total_seconds()) if state.clocks.t1 else "0:00"
-    return f"{', '.join(parts)}.{waiting} {thousands(d.users)} users. {reader.stamp(now)}, {took} after T1."
+    return f"{', '.join(parts)}.{waiting} {thousands(d.users)} users. {reader.stamp(now)}."

@@ -57,17 +57,25 @@ def _open(state: Incident, request: Request, reader: Reader, looked: datetime | 
         lines(_asked(state, request, reader)),
     ]
     blocks += actions(f"card.{request.number}", *_buttons(state, request, reader))
-    blocks.append(lines("No change 5 s after your tap? Tap again.", "It cannot start twice."))
+    blocks.append(lines("No change 5 s after your tap? Tap again. It cannot start twice."))
     doubt = f" {red_line(state)}" if red else ""
     push = (
         f"APPROVE? Fail over {story.pool_at(state)} to {d.partner} {d.partner_site}, {thousands(d.users)} users."
         f"{doubt} "
-        f"Asked by {reader.name(request.asker)} {reader.minute(state.clocks.t1)}. Nothing runs until you tap"
-        f"{'. ' if request.start_at is None else f'; then it begins {reader.moment(request.start_at)}. '}"
+        f"Asked by {reader.name(request.asker)} {reader.minute(state.clocks.t1)}. "
+        f"{_what_a_tap_does(state, request, reader)} "
         f"Plan: {' '.join(planned.words) if planned else ''}. Code {request.short}. "
         f"{_until(state, request, reader)}"
     )
     return post("card", push, blocks)
+
+
+def _what_a_tap_does(state: Incident, request: Request, reader: Reader) -> str:
+    """That nothing runs yet, what would begin it, and how it is typed where buttons cannot be tapped."""
+    if not may_be_answered(request):
+        return f"Nothing runs; first {reader.name(request.asker)} must say “still a disaster”."
+    then = "" if request.start_at is None else f"; then it begins {reader.moment(request.start_at)}"
+    return f"Nothing runs until you tap{then}, or type /lync approve {state.declared.pool} {request.short}."
 
 
 def _until(state: Incident, request: Request, reader: Reader) -> str:
@@ -75,6 +83,11 @@ def _until(state: Incident, request: Request, reader: Reader) -> str:
     if request.start_at is not None:
         return f"Answer by {reader.moment(request.expires)} {reader.zone}."
     return f"Expires {reader.clock(request.expires)}, deadline {reader.clock(story.deadline(state))} {reader.zone}."
+
+
+def may_be_answered(request: Request) -> bool:
+    """Under red nobody can approve before the asker has insisted."""
+    return request.level != "red" or request.still_disaster
 
 
 def red_line(state: Incident) -> str:
@@ -204,6 +217,8 @@ def _asked(state: Incident, request: Request, reader: Reader) -> list[Line]:
         found.append(f"Answer by {reader.moment(request.expires)}.")
     else:
         found.append(f"Expires {reader.clock(request.expires)} · Deadline {reader.clock(story.deadline(state))}")
+    if not may_be_answered(request):
+        found.append(Bold(f"First {reader.name(request.asker)} presses “Still a disaster…”, then another approves."))
     if request.still_disaster:
         found.append(Bold(f"{reader.name(request.asker)} says: still a disaster."))
     if not request.asker_counts:
@@ -223,7 +238,7 @@ def _buttons(state: Incident, request: Request, reader: Reader) -> list[Json | N
     value = button_value(state, request)
     pool = state.declared.pool
     commands = button("Commands", "lync.commands", value, spoken=f"Show the commands for {pool}")
-    if request.level == "red" and not request.still_disaster:
+    if not may_be_answered(request):
         return [
             button("Still a disaster…", "lync.still_disaster", value, ask=confirm(
                 f"Is {pool} still lost?",
@@ -300,7 +315,8 @@ def _cancel(state: Incident) -> Json:
 def can_ask_again(state: Incident, request: Request) -> bool:
     """True where asking again is the next thing to press."""
     last = state.request is not None and state.request.number == request.number
-    return last and request.state in ("lapsed", "declined", "void") and not state.closed and state.run_request is None
+    ended = request.state in ("lapsed", "declined", "void") and not state.ask_due
+    return last and ended and not state.closed and state.run_request is None
 
 
 def outcome(state: Incident, request: Request, reader: Reader) -> tuple[str, list[str]]:
@@ -345,20 +361,22 @@ def short_outcome(state: Incident, request: Request, reader: Reader) -> Post:
 def reminder(state: Incident, request: Request, now: datetime, reader: Reader) -> Post:
     """The DM that comes every minute until somebody acts."""
     left = span((request.expires - now).total_seconds())
-    if request.level == "red" and not request.still_disaster:
+    if not may_be_answered(request):
         return _insist(state, request, left, reader)
     push = (
         f"STILL WAITING: approve or decline {story.way(state)}, {thousands(state.declared.users)} users. "
-        f"RTO {story.rto(state, now)}, card expires in {left}. The card is above in this conversation."
+        f"RTO {story.rto(state, now)}. The card above in this conversation expires at {reader.stamp(request.expires)}, "
+        f"in {left}."
     )
-    body = (Bold(f"⏰ Still waiting · {story.way(state)}"), f"RTO {story.rto(state, now)}",
-            f"The card above expires in {left}.", "The first valid tap wins.")  # fmt: skip
+    body = (Bold(f"⏰ Still waiting · {story.way(state)}"), "Approve or decline on the card above.",
+            f"It expires {reader.stamp(request.expires)}, in {left}.",
+            f"RTO {story.rto(state, now)} · deadline {reader.clock(story.deadline(state))}")  # fmt: skip
     return post("reminder", push, [lines(*body)])
 
 
 def _insist(state: Incident, request: Request, left: str, reader: Reader) -> Post:
     """For the asker: under red nobody can approve before they have spoken."""
     said = f"Nobody can approve {story.way(state)} before {reader.name(request.asker)} presses “Still a disaster”."
-    ends = f"The card expires in {left}."
+    ends = f"The card expires {reader.stamp(request.expires)}, in {left}."
     body = (Bold("⏰ Your word is needed"), said, red_line(state), ends)
     return post("reminder", f"YOUR WORD IS NEEDED: {said} {red_line(state)} {ends}", [lines(*body)])

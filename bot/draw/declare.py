@@ -93,10 +93,13 @@ def stop(state: Incident, reader: Reader) -> Post:
     )
 
 
-def joined_text(state: Incident, reader: Reader) -> str:
-    """The answer to a second declaration of the same pool."""
-    d = state.declared
+def joined_text(state: Incident, reader: Reader, person: str = "") -> str:
+    """The answer to a second declaration of the same pool: who declared it when, and what `person` may do now."""
+    d, asks = state.declared, state.phase == "asking" and state.request is not None
+    other = state.request is not None and person in {p.id for p in reader.approvers(state.request.asker)}
+    answer = " You may approve or decline on the card." if asks and other else ""
     return (
         f"{story.pool_at(state)} is declared already, by {reader.actor(d.actor)} at {reader.stamp(state.clocks.t1)}. "
         f"You joined it; nothing was opened or stopped. It waits for {story.waiting_for(state, state.at, reader)}."
+        f"{answer} You may stop it or add to it: /lync stop, /lync note <text>."
     )

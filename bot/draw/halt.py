@@ -18,16 +18,23 @@ def post_of(incident: str, bad: JournalError, reader: Reader) -> Post:
     """What is wrong, what is certain, what does not happen, what to do."""
     incident = incident if is_name(incident) else "(no name of ours)"
     title = f"\N{OCTAGONAL SIGN} HALT · {incident}"
+    first = (
+        Bold("Nothing more will run and nothing is decided for this incident: its record cannot be believed."),
+        "A call already sent may still be working on its server: look there.",
+    )
     said = (
-        _wrong(bad),
+        f"Seen: {_wrong(bad)}",
         f"Certain: {_certain(bad, reader.host)}",
-        "Nothing more will run and nothing is decided for this incident. A call already sent may still be working on "
-        "its server: look there.",
         f"Do: keep the store and the state directory of {reader.host} as they are. Restart, empty and repair nothing. "
-        "Whoever keeps the audit compares both:",
+        "Compare both:",
     )
     command = f"lync-dr audit verify {incident}"
-    return post("halt", " ".join((title, *said, command)), [lines(Bold(title), *said, Code(command))])
+    last = "Are users still down? Then by the printed runbook, by hand."
+    return post(
+        "halt",
+        " ".join((f"{title}.", *first, *said, command)),
+        [lines(Bold(title), *first, *said, Code(command), last)],
+    )
 
 
 def _wrong(bad: JournalError) -> str:

@@ -32,7 +32,7 @@ def line(event: ev.Event, state: Incident, reader: Reader) -> str:
             return f"Note by {who}: {untrusted.line(event.text, 400)}"
         case ev.LeadTaken():
             return f"{who} has the lead"
-        case ev.FollowUp() if event.text.startswith("Not carried by the failover:"):
+        case ev.FollowUp() if story.left_behind(event.text):
             return ""  # The summary lists these.
         case ev.FollowUp():
             return f"Follow-up: {reader.follow_up(event.key, event.text, 200)}"
@@ -87,7 +87,7 @@ def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
     name = story.step_name(state, state.step(str(getattr(event, "step", ""))), str(getattr(event, "step", "")))
     match event:
         case ev.HandTaken():
-            return f"Taken up by {story.host(event.host)}" + (f", hand {event.epoch}" if event.epoch > 1 else "")
+            return f"Taken up {'again ' if event.epoch > 1 else ''}by the worker on {story.host(event.host)}"
         case ev.RunStarted():
             return "Checked by the worker; the run begins"
         case ev.RunRefused():
@@ -110,7 +110,7 @@ def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
         case ev.Verified():
             red = " with red text" if event.with_red else ""
             seen = "" if event.step == "dns.answers" else f" {untrusted.line(event.text, 120)}"
-            return f"{name} done{red} in {span(event.took_ms / 1000)}.{seen}"
+            return f"{name}: done{red} in {span(event.took_ms / 1000)}.{seen}"
         case ev.StepFailed():
             word = "left degraded, the run goes on" if event.degraded else "failed"
             why = f": {untrusted.line(event.text, 200)}" if event.degraded else ", see the channel"

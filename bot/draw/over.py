@@ -54,7 +54,7 @@ def _not_begun(state: Incident, request: Request, reader: Reader) -> Over:
 
 
 def _voided(state: Incident, request: Request, reader: Reader) -> Over:
-    newer = state.request is not None and state.request.number > request.number
+    newer = state.ask_due or (state.request is not None and state.request.number > request.number)
     why = [f"± {untrusted.line(w, 110)}" for w in request.why[:CHANGES_SHOWN]]
     if rest := request.why[CHANGES_SHOWN:]:
         why.append(f"± and {len(rest)} more, in the log")

@@ -29,6 +29,9 @@ AMBER: Final = "#ECB22E"
 GREEN: Final = "#2EB67D"
 
 
+_NO_BUTTONS: Final = " (Slack did not take the buttons: type /lync help)"
+
+
 @dataclass(frozen=True)
 class Post:
     """One message. `text` alone is what a locked phone and a screen reader get, so it is complete by itself."""
@@ -183,7 +186,9 @@ def texts(value: Any) -> list[str]:
 
 def alone(one: Post) -> Post:
     """The same post as its notification line only: what is sent when Slack refuses the blocks."""
-    return replace(one, blocks=(), attachments=())
+    tapped = any(b["type"] == "actions" for b in one.blocks)
+    text = untrusted.cut(one.text, untrusted.PUSH_CHARACTERS - len(_NO_BUTTONS)) + _NO_BUTTONS if tapped else one.text
+    return replace(one, text=text, blocks=(), attachments=())
 
 
 def copied(value: Any) -> Any:

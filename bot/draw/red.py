@@ -28,7 +28,7 @@ from bot.draw.reader import Reader
 from bot.draw.users import users_now
 from incident.events import Outcome, Verdict
 from incident.rulings import quorum
-from incident.state import Attempt, Incident, StepState
+from incident.state import Attempt, Failure, Incident, StepState
 
 _BEGUN: Final = {
     "not_begun": "Nothing moved.",
@@ -63,11 +63,12 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader,
     word = "REFUSED" if refused else "RED TEXT"
     first = reader.printed(red[0] if red else "", 160)
     below: list[Line] = [] if refused else [*_meaning(out)[:1]]
-    below.append("Nothing was run by this call." if refused else read_back(now or step, attempt))
+    below.append(_nothing_run(now or step, attempt) if refused else read_back(now or step, attempt))
     below += users_now(state)
     push = (
         f"{word}: {name} on {host}: {first} RTO {story.rto(state, attempt.ended_at or state.at)}. "
-        f"{'' if refused else untrusted.line(_meaning(out)[0], 200)} Being read back; what to do comes next."
+        f"{'' if refused else untrusted.line(_meaning(out)[0], 200) + ' Being read back;'} "
+        f"{'What' if refused else 'what'} to do comes next."
     )
     at = f"{reader.stamp(attempt.ended_at)} · RTO {story.rto(state, attempt.ended_at or state.at)}"
     return post(
@@ -76,6 +77,13 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader,
         [header(f"🔴 {word} · {name} · on {host}"), lines(at), preformatted(red), lines(below)],
         bar(RED, f"{word} · {name} · {host}"),
     )
+
+
+def _nothing_run(now: StepState, attempt: Attempt) -> str:
+    """A call that a server turned away changed nothing there; what comes next."""
+    if now.attempts and now.attempts[-1].number > attempt.number:
+        return "Nothing was run by this call. It was sent again since."
+    return "Nothing was run by this call. What to do comes next."
 
 
 def _meaning(out: Outcome | None) -> list[str]:
@@ -106,11 +114,12 @@ def failed(state: Incident, step: StepState, reader: Reader) -> Post:
     open_question = state.waiting_step is not None and state.waiting_step.id == step.id and not state.closed
     if open_question:
         blocks += actions(f"rule.{step.id}", *_rulings(state, step))
-    first = reader.printed(red[0], 160) if red else untrusted.line(fail.text if fail else "", 160)
+    first = reader.printed(red[0], 160) if red else untrusted.line(_uncertain(fail), 200) if fail else ""
+    first += " It may still be working; this is not a failure." if unknown else ""
     moved = untrusted.line(fail.state, 160) if fail and fail.state else _BEGUN[fail.begun if fail else "cannot_tell"]
     lead = "DECIDE: " if open_question else ""
     said = "is UNKNOWN" if unknown else "FAILED"
-    push = f"{lead}{name} {said} on {host}. {first} State: {moved} RTO {story.rto(state, at)}."
+    push = f"{lead}{name} {said} on {host}. {first} State: {moved} Repeat: {_repeat(step)} RTO {story.rto(state, at)}."
     return post("failed", push, blocks, bar(AMBER if unknown else RED, f"{word} · {name} · {host}"))
 
 
@@ -120,8 +129,7 @@ def _what_it_means(state: Incident, step: StepState, reader: Reader, unknown: bo
     # Where the server's own words stand above, ours about them would only say it again.
     found: list[Line] = []
     if fail and fail.text and not (out and out.red):
-        uncertain = "Uncertain:" + fail.text.partition("Uncertain:")[2] if "Uncertain:" in fail.text else fail.text
-        found.append(untrusted.line(uncertain.partition(" Next:")[0], 400))
+        found.append(untrusted.line(_uncertain(fail), 400))
     if unknown:
         found += [
             Bold("It may still be working; this is not a failure."),
@@ -138,8 +146,15 @@ def _what_it_means(state: Incident, step: StepState, reader: Reader, unknown: bo
     ruled = _ruled(state, step, reader)
     if fail and not ruled:
         found += [f"{reader.name(p)}: {LABELS[v].lower()} {quoted(why)}".rstrip() for p, v, why in fail.votes]
+        found += [Bold("Still needed: a second operator with the same word.")] if fail.votes else []
     found += ruled
     return found
+
+
+def _uncertain(fail: Failure) -> str:
+    """Of our own words about a failure what is not certain, where they say so; else all but the advice."""
+    uncertain = "Uncertain:" + fail.text.partition("Uncertain:")[2] if "Uncertain:" in fail.text else fail.text
+    return uncertain.partition(" Next:")[0]
 
 
 def _repeat(step: StepState) -> str:
@@ -201,12 +216,14 @@ def stopped(state: Incident, reader: Reader) -> Post:
     else:
         flight = "Nothing is in flight."
     why = quoted(state.stop.why) if state.stop else ""
-    body: list[Line] = [Bold(f"🛑 STOPPED by {by} {reader.clock(at)} {why}".rstrip()), flight,
-                        "Nothing after it will start.", *users_now(state)]  # fmt: skip
+    body: list[Line] = [Bold(f"🛑 STOPPED by {by} {reader.clock(at)} {why}".rstrip()), story.way(state), flight,
+                        "Nothing after it will start until an operator presses “Go on”.",
+                        *users_now(state)]  # fmt: skip
     blocks = [lines(body), *(actions("stopped", go_on_button(state)) if state.stop and not state.closed else [])]
     return post(
         "stopped",
-        f"STOPPED by {by} {reader.clock(at)}. {story.way(state)}. {flight} Nothing after it will start. {why}",
+        f"STOPPED by {by} {reader.clock(at)}: {story.way(state)}. {flight} Nothing after it will start until an "
+        f"operator goes on. RTO deadline {reader.clock(story.deadline(state))} {reader.zone}. {why}",
         blocks,
         bar(AMBER, "STOPPED"),
     )
@@ -224,30 +241,42 @@ def unknown(state: Incident, step: StepState, attempt: Attempt, reader: Reader) 
     out = attempt.outcome
     said = untrusted.line(out.sentence, 300) if out else "The server stopped answering."
     at = attempt.ended_at or state.at
-    # The door's own sentence ends in the same advice; ours stands in bold.
-    said = said.partition(" It may still be running.")[0]
+    # The door's own sentence names step and host again and ends in the same advice; ours stands in bold.
+    said = said.partition(" It may still be running.")[0].removeprefix(f"{step.title} on {step.host}: ")
     push = (
-        f"UNKNOWN: {name} on {host}. {said} It may still be working; this is not a failure. Being probed. "
-        f"Do not run it by hand. RTO {story.rto(state, at)}."
+        f"UNKNOWN: {name} on {host}. {said} It may still be working; this is not a failure. Do not run it "
+        f"by hand. It is being looked at; what was found comes here. RTO {story.rto(state, at)}."
     )
     body: list[Line] = [f"{reader.stamp(at)} · RTO {story.rto(state, at)}", said,
                         Bold("It may still be working; this is not a failure."),
-                        "Being probed. Do not run it by hand.", *users_now(state)]  # fmt: skip
+                        f"Do not run it by hand on {host}.",
+                        "It is being looked at now; what was found comes here next.", *users_now(state)]  # fmt: skip
     return post("unknown", push, [header(f"⚠️ UNKNOWN · {name} · on {host}"), lines(body)],
                 bar(AMBER, f"UNKNOWN · {name} · {host}"))  # fmt: skip
 
 
-def run_refused(state: Incident, reader: Reader) -> Post:
-    """The worker would not begin. Nothing was changed."""
+def run_refused(state: Incident, reader: Reader, after: Incident | None = None) -> Post:
+    """The worker would not begin. Nothing was changed. `after`: how the incident stands by now."""
     why, text = state.run_refused or ("", "The worker will not begin.")
     said = untrusted.line(text, 500)
-    body: list[Line] = [said, Bold("Nothing was changed."), f"{reader.stamp(state.at)} · {why}"]
+    said = said.removesuffix("Nothing was changed.").rstrip()
+    body: list[Line] = [said, Bold("Nothing was changed."), _after_refusal(after or state, reader),
+                        f"{reader.stamp(state.at)} · code {why}"]  # fmt: skip
     return post(
         "run_refused",
-        f"NOT STARTED: {story.way(state)}. {said} Nothing was changed.",
+        f"NOT STARTED: {story.way(state)}. {said} Nothing was changed. {_after_refusal(after or state, reader)}",
         [header(f"🛑 NOT STARTED · {story.pool_at(state)}"), lines(body)],
         bar(AMBER, "NOT STARTED"),
     )
+
+
+def _after_refusal(state: Incident, reader: Reader) -> str:
+    """What becomes of an approval under which no worker would begin."""
+    request = state.request
+    if request is None or request.state != "void":
+        until = f" until {reader.clock(request.window_ends)}" if request is not None and request.window_ends else ""
+        return f"Workers try again{until}; after that it can be asked again."
+    return "The approval is void; the next message says what follows."
 
 
 def lifted(seen: Incident, state: Incident, reader: Reader) -> Post:
@@ -255,6 +284,11 @@ def lifted(seen: Incident, state: Incident, reader: Reader) -> Post:
     by = reader.actor(seen.stop.by) if seen.stop else "somebody"
     at = seen.stop.at if seen.stop else seen.at
     who = next((a for a, when in reversed(state.went_on) if when >= at), None)
-    after = f"Lifted by {reader.actor(who)}." if who else "It stands no longer."
+    after = f"Lifted by {reader.actor(who)}." if who else "The stop stands no longer."
     said = f"Stopped by {by} {reader.clock(at)}."
-    return post("stopped", f"{said} {after} {story.way(state)}.", [lines(said, after)], bar(AMBER, "Stop lifted"))
+    return post(
+        "stopped",
+        f"{said} {after} {story.way(state)}.",
+        [lines(Bold(after), said, story.way(state))],
+        bar(AMBER, "Stop lifted"),
+    )

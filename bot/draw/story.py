@@ -232,38 +232,50 @@ def waiting_for(state: Incident, now: datetime, reader: Reader) -> str:
     request = state.request
     phase = state.phase
     if phase == "looking":
-        return f"{state.declared.partner}, looking (read-only)"
+        return "the look at both sites, read-only, 20 s at most"
     if phase == "hard_stopped":
         offer = state.hard_stop.offer if state.hard_stop else None
-        return f"you: declare {offer} instead, or cancel" if offer else "you: read the stop below, then cancel"
+        todo = f"declare {offer} instead, or cancel" if offer else "read the stop below, then cancel"
+        return f"{reader.name(state.lead)}, to {todo}"
     if phase == "asking" and request is not None:
         left = span((request.expires - now).total_seconds())
         if request.level == "red" and not request.still_disaster:
-            return f"{reader.name(request.asker)}: still a disaster? ({left} left)"
+            return f"{reader.name(request.asker)}, to say whether it is still a disaster, {left} left"
         who = [p.id for p in reader.approvers(request.asker) if p.id not in {v.person for v in request.votes}]
-        return f"approver ({left} left): {reader.names(who)}"
+        return f"an approver, {left} left: {reader.names(who)}"
     if phase == "declined":
-        return "nobody: declined. Ask again, or cancel"
+        return "somebody, to ask again or to cancel: it was declined"
     if phase == "lapsed":
         return f"somebody to ask again: {over(state, request, reader).waiting}" if request else "somebody to ask"
     if phase == "approved" and request is not None and request.start_at is not None and now < request.start_at:
         return f"its hour, {reader.moment(request.start_at)} {reader.zone}"
     if phase == "approved":
-        return "a hand to take it up"
+        return "a worker to take it up"
     if task := human_task(state):
         first = task_words(task)[0].split(". ")[0].rstrip(".")
         return f"a person: {first[:1].lower()}{first[1:]}, then press “It works”"
     if phase == "stopped":
-        return "an operator: go on"
+        return "an operator, to press “Go on”"
     if phase == "waiting_for_ruling":
-        return f"an operator: {step_name(state, state.waiting_step)}, see below"
+        return f"{_deciders(state.waiting_step)} {step_name(state, state.waiting_step)}, see the message below"
     if phase == "running" and state.waits:
-        return f"{state.waits[0]}, held by {state.waits[1]}"
+        return f"{state.waits[1]}, which is at work on {state.waits[0]}"
     if phase == "ended" and asks_for_confirmation(state, reader):
         return "a person: sign in, then press “It works”"
     if phase == "ended":
         return "nobody: closing"
     return "nobody"
+
+
+def _deciders(step: StepState | None) -> str:
+    """Who is waited for at a step that people decide."""
+    given = {person for person, _, _ in step.failure.votes} if step is not None and step.failure is not None else set()
+    return "a second operator, to decide" if given else "an operator, to decide"
+
+
+def left_behind(follow_up: str) -> bool:
+    """True for what no pool failover carries: the summary lists it once, and it is nothing to tick off tonight."""
+    return follow_up.startswith("Not carried by the failover:")
 
 
 PHASES: Final = {

@@ -34,9 +34,10 @@ def summary(state: Incident, reader: Reader) -> Post:
     after: list[Line] = [*_what_was_done(state), *_until_failback(state)]
     left = [reader.follow_up(k, t, 160) for k, t, settled in state.follow_ups if not settled]
     # What stands above already is among the follow-ups behind the button, and not said twice.
-    said_above = ("Not carried by the failover:", f"Until {d.pool} is failed back")
-    after += [f"☐ {t}" for t in (*story.debts(state), *left) if not t.startswith(said_above)]
-    after += _hands(state, reader)
+    said_above = f"Until {d.pool} is failed back"
+    after += [
+        f"☐ {t}" for t in (*story.debts(state), *left) if not story.left_behind(t) and not t.startswith(said_above)
+    ]
     buttons = actions(
         "summary",
         button("Stakeholder text", "lync.stakeholders", state.id, spoken="Show a text for stakeholders"),
@@ -52,7 +53,12 @@ def summary(state: Incident, reader: Reader) -> Post:
         took = f"{word}: {story.way(state)}, after {_took(state)}"
         proof = f"{MOVED[moved(state)].format(pool=d.pool)} {proof}"
     push = f"{took}, target {span(d.rto_s)}. {proof} {_count(len(left), 'follow-up')}. {said}"
-    return post("summary", push, [header(head), lines(body), lines(after), *buttons], bar(colour, head))
+    return post(
+        "summary",
+        push,
+        [header(head), lines(body), *([lines(after)] if after else []), lines(_hands(state, reader)), *buttons],
+        bar(colour, head),
+    )
 
 
 def _count(number: int, what: str) -> str:
@@ -141,11 +147,16 @@ def _loss(state: Incident, reader: Reader) -> list[Line]:
 
 def _proof(state: Incident) -> str:
     if state.proven:
-        return f"Proof: {untrusted.line(state.proven, 160)}"
+        return f"Proof: {_low(untrusted.line(state.proven, 160))}"
     if state.confirmed:
         said = untrusted.line(state.confirmed.text, 120) if state.confirmed.text else ""
         return f"Confirmed by a person ({state.confirmed_by}) {said}".strip()
     return "Not proven by a sign-in."
+
+
+def _low(sentences: str) -> str:
+    """Sentences joined by semicolons, as they read after a colon."""
+    return "; ".join(s[:1].lower() + s[1:] for s in sentences.split("; "))
 
 
 def _old_dns(state: Incident) -> datetime | None:
@@ -169,9 +180,8 @@ def _hands(state: Incident, reader: Reader) -> list[Line]:
     found: list[Line] = [
         f"Asked {reader.actor(state.declared.actor)} · approved {reader.names(dict.fromkeys(voters))}",
         _checked(state),
-        state.id,
-        f"Head {state.head[:16]}…{state.head[-4:]}",
-        f"Report: in the board's thread, and by lync-dr audit export {state.id}",
+        f"{state.id} · head {state.head[:12]}…{state.head[-4:]}",
+        f"Report: in the board's thread; on a host: lync-dr audit export {state.id} --html report.html",
     ]
     return found
 
@@ -189,7 +199,7 @@ def _nothing_changed(state: Incident, reader: Reader) -> Post:
     said = untrusted.line(state.closing, 300) if state.closing else ""
     sure = "Nothing was changed." if state.clocks.t3 is None else "See the log for what was touched."
     said = said.removesuffix(sure).rstrip()
-    body: list[Line] = [Bold(f"{word} · {story.pool_at(state)}"), *([said] if said else []), sure,
+    body: list[Line] = [Bold(f"{word} · {story.pool_at(state)}"), *([said] if said else []), Bold(sure),
                         f"{reader.stamp(state.closed_at)} · {state.id}",
                         f"Record: {state.seq} entries, head {state.head[:12]}…"]  # fmt: skip
     return post("summary", f"{word}: {story.way(state)}. {said} {sure}", [lines(body)])

@@ -48,13 +48,14 @@ def asked(state: Incident, key: str, now: datetime, reader: Reader) -> Post | No
         line = _became(state, reader)
         made = lines(Bold(line), what, where)
         return post("task", f"{line}. {where}.", [made], bar(GREEN if state.confirmed else AMBER, line))
-    clock = f"RTO {story.rto(state, now)}" + ("" if state.clocks.t5 else ": it runs until then")
-    body: list[Line] = [Bold(what), "Then press “It works”.", f"{where} · {clock}",
-                        "Not so? Say what you see: /lync note", "The run waits; nothing is in flight."]  # fmt: skip
+    clock = f"RTO {story.rto(state, now)}" + ("" if state.clocks.t5 else "; the clock runs until then")
+    body: list[Line] = [Bold(what), "Then press “It works”.", clock,
+                        "Does it not work? Say what you see: /lync note <text>",
+                        "The run waits for this; nothing is in flight."]  # fmt: skip
     if ids := tuple(i for i in reader.slack_ids(_able(state, reader)) if i):
         body.append(Names("For: ", ids))
     push = f"A PERSON IS NEEDED: {where}. {what} Then press “It works”. {clock}. Everything else has ended."
-    head = f"A PERSON IS NEEDED · step {story.number_of(state, key)}"
+    head = f"A PERSON IS NEEDED · {where} · step {story.number_of(state, key)}"
     return post(
         "task", push, [header(f"✋ {head}"), lines(body), *actions("task", works_button(state))], bar(AMBER, head)
     )

@@ -17,7 +17,7 @@ from bot.conversation import HELP
 from bot.draw import answers, card, dialogs, halt, log, red, summary, warn
 from bot.draw.declare import joined_text
 from bot.draw.post import Json, Post, alone
-from bot.draw.reader import Reader
+from bot.draw.reader import Reader, span
 from bot.telling import Tale
 from config.load import load_policy
 from incident import commands as c
@@ -80,6 +80,8 @@ def _heard(world: World) -> list[Heard]:
         event = record.event
         if isinstance(event, ev.Asked):
             event = event.model_copy(update={"expires": at + timedelta(minutes=10)})
+        if isinstance(event, ev.Voted) and event.window_ends is not None:
+            event = event.model_copy(update={"window_ends": at + timedelta(minutes=5)})
         if isinstance(event, ev.Surveyed):
             event = event.model_copy(update={"began": at - timedelta(seconds=20), "ended": at})
         if isinstance(event, ev.Planned):
@@ -97,7 +99,9 @@ def _heard(world: World) -> list[Heard]:
 
 def _at_night(event: ev.Event, at: datetime) -> ev.Event:
     """The event with its own moment and the people's whole names where its sentences have others."""
-    told = re.sub(r"\d\d:\d\d:\d\d UTC", f"{at:%H:%M:%S} UTC", event.model_dump_json())
+    told = re.sub(r"\d\d:\d\d:\d\d UTC|(?<= at )\d\d:\d\d:\d\d(?=\.)", f"{at:%H:%M:%S} UTC", event.model_dump_json())
+    if isinstance(event, ev.Closed):
+        told = re.sub(r"(?<= after )\d+:\d\d", span((at - NIGHT).total_seconds()), told)
     for person in POLICY.persons:
         told = told.replace(f"by {person.name} at", f"by {READER.name(person.id)} at")
     return type(event).model_validate_json(told)
@@ -270,7 +274,7 @@ def _of_itself() -> Iterator[tuple[str, Post]]:
     yield "halt-unbelievable", halt.post_of(OF_THE_NIGHT, BadJournal(OF_THE_NIGHT, 42, NOT_SIGNED), READER)
     yield "undrawn", warn.undrawn(OF_THE_NIGHT, "33:failed")
     asked = _tale(_heard(_world().asked()))
-    yield "text-alone", alone(READER.finish(_says(asked, "card")))
+    yield "text-alone", alone(_says(asked, "card"))
     trouble = "config/policy.toml, line 14: quorum must be at least 2."
     until = "Until it is mended nothing can be approved or begun; stop, decline, cancel and note still work."
     yield "warning", warn.warning("The policy file cannot be used", [trouble, until])
@@ -287,7 +291,7 @@ def _answers() -> Iterator[tuple[str, Post]]:
     asked = _tale(_heard(_world().asked())).state
     assert asked is not None
     assert asked.planned is not None
-    yield "answer-joined", answers.say(joined_text(asked, READER))
+    yield "answer-joined", answers.say(joined_text(asked, READER, "bo"))
     calls = [literal for _, _, literal in dialogs.literals(asked)]
     warned = [{"level": w["level"], "why": w["text"]} for w in asked.planned.warnings]
     planned = {"words": " ".join(asked.planned.words), "code": asked.planned.short, "calls": calls, "warnings": warned}
