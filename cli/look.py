@@ -142,7 +142,8 @@ def lines(state: Incident) -> str:
 def where(state: Incident) -> str:
     """Where it stands, in a word or two."""
     words = {"hard_stopped": "STOPPED, NO PLAN", "waiting_for_ruling": "DECIDE", "lapsed": "ASK AGAIN"}
-    return state.closed.replace("_", " ").upper() if state.closed else words.get(state.phase, state.phase.upper())
+    result = state.closed.replace("_", " ").upper()
+    return f"CLOSED: {result}" if result else words.get(state.phase, state.phase.upper())
 
 
 def asked(state: Incident, question: Request) -> list[str]:

@@ -26,7 +26,7 @@ def make_report(root: Root, writer: str, incident: str, jsonl: bytes | None = No
         made_at=now(),
         version=version(),
         policy=policy,
-        beside=beside(root.journal, incident, verified=verdict.summary, verified_ok=verdict.exit_code == 0),
+        beside=beside(root.journal, incident, verified=verdict.summary.rstrip("."), verified_ok=verdict.exit_code == 0),
         verifier=resources.files("incident").joinpath("standalone_verify.py").read_bytes(),
     )
 

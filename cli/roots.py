@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import socket
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
@@ -28,11 +30,13 @@ def now() -> datetime:
 
 
 def version() -> str:
-    """This program's version; "0" where it is not installed as a package."""
+    """This program's version, as its package says it; of a checkout that is not installed, as its project file says."""
     try:
         return importlib.metadata.version("lync-dr")
     except importlib.metadata.PackageNotFoundError:
-        return "0"
+        project = Path(__file__).parent.parent / "pyproject.toml"
+        known = tomllib.loads(project.read_text("utf-8"))["project"]["version"] if project.is_file() else "0"
+        return f"{known}+checkout"
 
 
 def host() -> str:

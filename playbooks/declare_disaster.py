@@ -623,7 +623,7 @@ def _alive(case: _Case) -> Iterable[Warn]:
         yield _red(
             "pool-answers",
             f"{lost.name} ANSWERS from {lost.site}, seen by {seen}. This looks like a cut line, not a lost site.",
-            "If the site lives, use a planned failover; data since the last backup is lost in disaster mode.",
+            "If the site lives, mend the line instead: disaster mode loses what changed since the last backup.",
         )
     elif case.facts.value(f"answers.{lost.name}.{HERE}") is None:
         why = case.facts.why(f"answers.{lost.name}.{HERE}")

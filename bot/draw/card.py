@@ -125,19 +125,18 @@ def _evidence(state: Incident, reader: Reader, looked: datetime | None) -> list[
     red = next((w for w in every if w.get("level") == "red"), None)
     told = [w for w in every if w.get("code") != "backup-unknown" and w is not red]
     for one in told[:WARNINGS_SHOWN]:
-        found += warning_lines(one)
+        found.append(warning_line(one))
     if rest := told[WARNINGS_SHOWN:]:
         topics = dict.fromkeys(_topic(w) for w in rest)
         found.append(f"{_MARK['amber']} and {len(rest)} more: {', '.join(topics)} (all in Commands)")
     return found
 
 
-def warning_lines(warning: dict[str, Any]) -> list[Line]:
-    """A warning: what is not as wished, and below it what to do."""
-    found: list[Line] = [f"{_MARK.get(str(warning.get('level')), '•')} {untrusted.line(str(warning['text']), 200)}"]
-    if todo := str(warning.get("todo", "")).strip():
-        found.append(f"   {untrusted.line(todo, 200)}")
-    return found
+def warning_line(warning: dict[str, Any]) -> str:
+    """A warning: what is not as wished, and what to do about it or what it means."""
+    todo = str(warning.get("todo", "")).strip()
+    said = f"{_MARK.get(str(warning.get('level')), '•')} {untrusted.line(str(warning['text']), 200)}"
+    return f"{said} {untrusted.line(todo, 200)}" if todo else said
 
 
 def warnings_of(state: Incident) -> list[dict[str, Any]]:

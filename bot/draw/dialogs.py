@@ -6,7 +6,7 @@ One field, sometimes one more: on a phone a modal is a full screen, and the keyb
 from __future__ import annotations
 
 from bot.draw import story, untrusted
-from bot.draw.card import red_line, warning_lines, warnings_of
+from bot.draw.card import red_line, warning_line, warnings_of
 from bot.draw.post import Bold, Json, Line, lines, plain, preformatted
 from bot.draw.reader import Reader, thousands
 from bot.draw.red import LABELS
@@ -141,7 +141,7 @@ def commands(state: Incident, reader: Reader) -> Json:
     blocks: list[Json] = [
         lines(Bold(story.way(state)), f"Plan {' '.join(state.planned.words)}" if state.planned else "")
     ]
-    if warned := [line for one in warnings_of(state) for line in warning_lines(one)]:
+    if warned := [warning_line(one) for one in warnings_of(state)]:
         blocks.append(lines(warned))
     shown = literals(state)
     for number, host, text in shown[:60]:

@@ -128,7 +128,7 @@ def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
         case ev.WentOn():
             return f"{who}: go on"
         case ev.Proven():
-            return f"Service proven. {untrusted.line(event.text, 200)}"
+            return f"Service proven: {story.low(untrusted.line(event.text, 200))}"
         case ev.Confirmed():
             return f"Confirmed by {who} {quoted(event.text)}"
         case ev.ReplicasSeen():

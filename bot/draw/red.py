@@ -74,7 +74,7 @@ def red_text(state: Incident, step: StepState, attempt: Attempt, reader: Reader,
     return post(
         "red",
         push,
-        [header(f"🔴 {word} · {name} · on {host}"), lines(at), preformatted(red), lines(below)],
+        [header(f"🔴 {word} · {name} · on {host}"), lines(story.way(state), at), preformatted(red), lines(below)],
         bar(RED, f"{word} · {name} · {host}"),
     )
 
@@ -105,7 +105,7 @@ def failed(state: Incident, step: StepState, reader: Reader) -> Post:
     word = "UNKNOWN" if unknown else "FAILED"
     blocks: list[Json] = [
         header(f"{'⚠️' if unknown else '🔴'} {word} · {name} · on {host}"),
-        lines(f"{reader.stamp(at)} · RTO {story.rto(state, at)}"),
+        lines(story.way(state), f"{reader.stamp(at)} · RTO {story.rto(state, at)}"),
     ]
     red = out.red if out and out.red else ()
     if red:
@@ -247,7 +247,7 @@ def unknown(state: Incident, step: StepState, attempt: Attempt, reader: Reader) 
         f"UNKNOWN: {name} on {host}. {said} It may still be working; this is not a failure. Do not run it "
         f"by hand. It is being looked at; what was found comes here. RTO {story.rto(state, at)}."
     )
-    body: list[Line] = [f"{reader.stamp(at)} · RTO {story.rto(state, at)}", said,
+    body: list[Line] = [story.way(state), f"{reader.stamp(at)} · RTO {story.rto(state, at)}", said,
                         Bold("It may still be working; this is not a failure."),
                         f"Do not run it by hand on {host}.",
                         "It is being looked at now; what was found comes here next.", *users_now(state)]  # fmt: skip
@@ -259,7 +259,7 @@ def run_refused(state: Incident, reader: Reader, after: Incident | None = None) 
     """The worker would not begin. Nothing was changed. `after`: how the incident stands by now."""
     why, text = state.run_refused or ("", "The worker will not begin.")
     said = untrusted.line(text, 500)
-    said = said.removesuffix("Nothing was changed.").rstrip()
+    said = said.replace(" Nothing was changed.", "")
     body: list[Line] = [said, Bold("Nothing was changed."), _after_refusal(after or state, reader),
                         f"{reader.stamp(state.at)} · code {why}"]  # fmt: skip
     return post(

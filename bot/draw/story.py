@@ -273,6 +273,11 @@ def _deciders(step: StepState | None) -> str:
     return "a second operator, to decide" if given else "an operator, to decide"
 
 
+def low(sentences: str) -> str:
+    """Titles joined by semicolons, as they read inside a sentence."""
+    return "; ".join(s[:1].lower() + s[1:] for s in sentences.split("; "))
+
+
 def left_behind(follow_up: str) -> bool:
     """True for what no pool failover carries: the summary lists it once, and it is nothing to tick off tonight."""
     return follow_up.startswith("Not carried by the failover:")

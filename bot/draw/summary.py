@@ -147,16 +147,11 @@ def _loss(state: Incident, reader: Reader) -> list[Line]:
 
 def _proof(state: Incident) -> str:
     if state.proven:
-        return f"Proof: {_low(untrusted.line(state.proven, 160))}"
+        return f"Proof: {story.low(untrusted.line(state.proven, 160))}"
     if state.confirmed:
         said = untrusted.line(state.confirmed.text, 120) if state.confirmed.text else ""
         return f"Confirmed by a person ({state.confirmed_by}) {said}".strip()
     return "Not proven by a sign-in."
-
-
-def _low(sentences: str) -> str:
-    """Sentences joined by semicolons, as they read after a colon."""
-    return "; ".join(s[:1].lower() + s[1:] for s in sentences.split("; "))
 
 
 def _old_dns(state: Incident) -> datetime | None:

@@ -22,7 +22,7 @@ from bot.telling import Tale
 from config.load import load_policy
 from incident import commands as c
 from incident import events as ev
-from incident.journal import BadJournal, JournalDiffers, JournalShorter
+from incident.journal import BadJournal, JournalShorter
 from incident.state import Incident
 from tests.conftest import ROOT
 from tests.workers.test_advance import CMS, EDGE, POOL, cut_and_half, turned_away
@@ -243,8 +243,12 @@ def _trouble() -> Iterator[tuple[str, Post]]:
     assert after.state is not None
     yield "stop-lifted", red.lifted(stopped.state, after.state, READER)
     approved = _heard(_world().approved())
-    why = ev.RunRefused(request=1, why="RUN021", text="The plan made here from the recorded facts is another one.")
-    yield "not-started", _says(_tale(approved, why), "run_refused")
+    text = (
+        "This worker's estate is not what ops-leeds made the plan with. Nothing was changed. Give both hosts the same "
+        "files, then ask again."
+    )
+    refused = ev.RunRefused(request=1, why="RUN042E", text=text)
+    yield "not-started", _says(_tale(approved, refused, ev.Voided(request=1, why=(text,))), "run_refused")
     yield "locked-out", _says(_tale(approved, ev.LockedOut(person="bo")), "locked")
 
 
@@ -270,7 +274,6 @@ def _of_itself() -> Iterator[tuple[str, Post]]:
     """A journal that cannot be believed, a drawing that failed, blocks that Slack refused, warnings at home."""
     host = READER.host
     yield "halt-cut", halt.post_of(OF_THE_NIGHT, JournalShorter(OF_THE_NIGHT, 41, 58), READER)
-    yield "halt-rewritten", halt.post_of(OF_THE_NIGHT, JournalDiffers(OF_THE_NIGHT, 42), READER)
     yield "halt-unbelievable", halt.post_of(OF_THE_NIGHT, BadJournal(OF_THE_NIGHT, 42, NOT_SIGNED), READER)
     yield "undrawn", warn.undrawn(OF_THE_NIGHT, "33:failed")
     asked = _tale(_heard(_world().asked()))

@@ -163,7 +163,14 @@ def test_two_people_recover_a_site_at_the_page(
     assert words.evaluate("(e) => getComputedStyle(e).whiteSpace").startswith("pre")
     assert not overflows(at.page)
     failed.get_by_role("heading").first.evaluate("(e) => e.scrollIntoView({block: 'start'})")
+    if size == WIDE:
+        # What this person's locked phone shows stands beside the channel.
+        at.page.get_by_role("button", name="Locked phone").click()
+        at.page.get_by_text("UTC · locked").wait_for()
+        failed.get_by_role("heading").first.evaluate("(e) => e.scrollIntoView({block: 'start'})")
     take(at.page, f"channel-{size[0]}")
+    if size == WIDE:
+        at.page.get_by_role("button", name="Close panel").click()
 
     at.press(failed, "^Run again", asked="Run again: Pool failover of fe1, disaster mode?", yes="Yes: run again")
     failed.get_by_text("DECIDED · run again · Bo Lund").wait_for()
