@@ -79,7 +79,7 @@ def worker_post(seen: StandingHalt, reader: Reader) -> Post:
     else:
         said += ["It does nothing on this incident. Other workers go on. Mend that host; it says when it is well:"]
     command = f"lync-dr audit verify {incident}"
-    return post("halt", " ".join((title, *said, command)), [lines(Bold(title), *said, Code(command))])
+    return post("halt", " ".join((f"{title}.", *said, command)), [lines(Bold(title), *said, Code(command))])
 
 
 def worker_notice(seen: StandingHalt) -> str:

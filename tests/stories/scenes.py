@@ -23,6 +23,7 @@ from config.load import load_policy
 from incident import commands as c
 from incident import events as ev
 from incident.journal import BadJournal, JournalShorter
+from incident.register import StandingHalt
 from incident.state import Incident
 from tests.conftest import ROOT
 from tests.workers.test_advance import CMS, EDGE, POOL, cut_and_half, turned_away
@@ -36,6 +37,8 @@ TOOK_S = {
     ("outcome", "pool"): 42, ("ruling", ""): 50,
 }  # fmt: skip
 """How long after the record before it a record stands, by its kind and the first word of its step."""
+CUT = str(JournalShorter(OF_THE_NIGHT, 41, 58))
+FULL = "The copy of this host cannot be written: no space is left on the device."
 NOT_SIGNED = "Its signature is not that of bot-leeds, who is named as its writer."
 USUAL_S = {"cms": (60, 150), "edge": (5, 15), "pool": (300, 480), "dns": (1, 5), "proof": (20, 60)}
 NEXT_HOP = (
@@ -208,7 +211,7 @@ def _the_run() -> Iterator[tuple[str, Post]]:
     yield "board-recovered", _says(done, "board")
     yield "summary", _says(done, "summary")
     yield "receipt-closing", _says(done, "receipt")
-    yield "log", log.entry([m.line for m in done.messages.values() if m.line][-14:])
+    yield "log", log.entry([m.line for m in done.messages.values() if m.line][-8:])
     assert done.state is not None
     yield "summary-late", summary.summary(_late(done.state), READER)
 
@@ -275,6 +278,9 @@ def _of_itself() -> Iterator[tuple[str, Post]]:
     host = READER.host
     yield "halt-cut", halt.post_of(OF_THE_NIGHT, JournalShorter(OF_THE_NIGHT, 41, 58), READER)
     yield "halt-unbelievable", halt.post_of(OF_THE_NIGHT, BadJournal(OF_THE_NIGHT, 42, NOT_SIGNED), READER)
+    for name, what, said in (("halt-worker", "shorter", CUT), ("worker-stands", "copy", FULL)):
+        seen = StandingHalt(OF_THE_NIGHT, what, said, "act1", "ops-leeds", NIGHT + timedelta(minutes=3), 58)
+        yield name, halt.worker_post(seen, READER)
     yield "undrawn", warn.undrawn(OF_THE_NIGHT, "33:failed")
     asked = _tale(_heard(_world().asked()))
     yield "text-alone", alone(_says(asked, "card"))
@@ -354,5 +360,5 @@ def views() -> dict[str, Json]:
         "dialog-follow-ups": dialogs.follow_ups(_recovered(), "{}", READER),
         "dialog-stakeholders": dialogs.note("Stakeholder text", [summary.stakeholder_text(_recovered(), READER)]),
     }
-    verdicts: tuple[ev.Verdict, ...] = ("retry", "done", "skip", "abort")
+    verdicts: tuple[ev.Verdict, ...] = ("retry", "done", "abort")
     return found | {f"dialog-{verdict}": dialogs.ruling(state, "pool", verdict, "{}") for verdict in verdicts}
