@@ -131,8 +131,8 @@ class Policy(Frozen):
     execution_window_s: int = Field(default=300, ge=1)
     planned_expiry_s: int = Field(default=86_400, ge=60)
     """How long the question for planned work and failback stays open."""
-    recheck_after_s: int = Field(default=60, ge=1)
-    """More seconds than this between a click and the first act: Slack is asked again."""
+    recheck_after_s: int = Field(default=60, ge=1, le=60)
+    """More seconds than this between a click and the first act: Slack is asked again. It can be made stricter only."""
     remind_every_s: int = Field(default=60, ge=1)
     one_time_code: bool = False
     """Approving asks for a TOTP code, except where the pool's name is typed under red."""

@@ -46,7 +46,7 @@ def test_the_plainest_of_each_is_good() -> None:
         (Policy, "approval_expiry_s", [0]),
         (Policy, "execution_window_s", [0]),
         (Policy, "planned_expiry_s", [59]),
-        (Policy, "recheck_after_s", [0]),
+        (Policy, "recheck_after_s", [0, 61]),
         (Policy, "remind_every_s", [0]),
         (Policy, "wrong_codes", [0, 11]),
     ],
