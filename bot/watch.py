@@ -34,6 +34,7 @@ from incident.journal import REGISTER, JournalError, Moved, Unreachable
 from incident.persons import account_trouble
 from incident.policy import MailPolicy, Policy
 from incident.register import Register
+from incident.restraint import STANDS, next_hand_at
 from incident.state import Incident, Request
 
 log: Final = logging.getLogger("lync-dr.watch")
@@ -104,7 +105,7 @@ def stands(state: Incident) -> str:
     """Why a worker did not begin, or why the run stands, as the record has it; empty where nothing is said."""
     if state.run_request is None:
         return untrusted.line(state.run_refused[1], 300) if state.run_refused else ""
-    said = [text for key, text, settled in state.follow_ups if key.startswith("stands-") and not settled]
+    said = [text for key, text, settled in state.follow_ups if key.startswith(STANDS) and not settled]
     return untrusted.line(said[-1], 300) if said else ""
 
 
@@ -295,6 +296,7 @@ class Watch:
             waited = (now - begins).total_seconds()
             none = waited > self.waits.free_hand_s and state.hand is None
             said = f"A worker would not begin: {why}" if (why := stands(state)) else NO_HAND if none else ""
+            said = said or self._held_back(state, now)
             self.narrator.notice(state.id, "hand", said)
             return
         if story.human_task(state) is not None:
@@ -309,9 +311,19 @@ class Watch:
             if holder is None and silent > self.waits.reconcile_s and self._may_ring(state, kept):
                 self.doorbell.ring_act(state.id, state.head)
             lost = holder is None and state.waits is None and silent > self.waits.free_hand_s
-            self.narrator.notice(state.id, "hand", (stands(state) or SILENT_HAND) if lost else "")
+            self.narrator.notice(
+                state.id, "hand", (stands(state) or self._held_back(state, now) or SILENT_HAND) if lost else ""
+            )
             return
         self.narrator.notice(state.id, "hand", "")
+
+    def _held_back(self, state: Incident, now: datetime) -> str:
+        """Where hands came to nothing one after the other, the next one waits: that is no silence. Empty otherwise."""
+        at = next_hand_at(state)
+        if now >= at:
+            return ""
+        reader = self.narrator.reader
+        return f"{state.hands_in_vain} hands came to nothing. The next tries at {reader.clock(at)}, or after a note."
 
     def _may_ring(self, state: Incident, kept: _Kept) -> bool:
         """Whether to ring for a hand now: rarely where hands have said why they come to nothing, else at each round."""

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from incident import events as ev
 from incident.events import Event, Json
 from incident.plans import changes, is_task, proves_itself
+from incident.restraint import counted
 from incident.state import (
     Attempt,
     Failure,
@@ -59,7 +60,8 @@ def apply(state: Incident | None, record: Folded) -> Incident:
         return _declared(event, record)
     if isinstance(event, ev.Declared):
         raise ValueError(f"Record {record.seq} of {record.incident} declares the incident a second time.")
-    state = replace(state, seq=record.seq, head=record.h, at=record.when)
+    vain = counted(state.hands_in_vain, event)
+    state = replace(state, seq=record.seq, head=record.h, at=record.when, hands_in_vain=vain)
     state = _spend_code(state, event)
     change = _CHANGES.get(type(event))
     return state if change is None else change(state, event, record)

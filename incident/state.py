@@ -246,6 +246,8 @@ class Incident:
     requests: tuple[Request, ...] = ()
     hand: Hand | None = None
     epoch: int = 0
+    hands_in_vain: int = 0
+    """Hands in a row that took the run over and wrote nothing else; see `incident.restraint`."""
     run_request: int | None = None
     """The request under which the run began."""
     run_refused: tuple[str, str] | None = None

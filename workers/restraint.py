@@ -1,35 +1,26 @@
 """Not to run against the same wall again and again: asked before a run is taken over, since taking it over is written.
 
-Everything stands in the record, for each ring is a process of its own and may be on another host: hands that took the
-run over and wrote nothing else are counted, and the next one waits longer. Any other record, such as a person's note,
-makes the next ring count at once.
+Everything stands in the record, for each ring is a process of its own and may be on another host. How long the next
+hand waits is counted there (`incident.restraint`).
 """
 
 from __future__ import annotations
 
 import logging
 import traceback
-from datetime import timedelta
 from typing import Final
 
 from incident.commands import OpenFollowUp
 from incident.desk import TooBusy
-from incident.events import FollowUp, HandTaken, ReplicasSeen, RunRefused
 from incident.journal import JournalError
+from incident.restraint import LONGEST_WAIT_S, STANDS, next_hand_at
 from incident.state import Incident
 from workers.results import Ending, Stopped, WaitingForPerson, WaitsForHold
 from workers.tools import Tools
 
-FREE_TRIES: Final = 2
-"""Hands in a row that may come to nothing before the next one waits: one was killed, and one more."""
-FIRST_WAIT_S: Final = 5
-LONGEST_WAIT_S: Final = 300
-STANDS: Final = "stands-"
-"""Keys of follow-ups that say why a run does not go on begin with this."""
 _AGAIN: Final = (
     f"It is tried again by itself, at last every {LONGEST_WAIT_S // 60} min, and at once after anybody's note."
 )
-_LOOKED_BACK: Final = 30
 _log = logging.getLogger("lync-dr.act")
 
 
@@ -43,32 +34,13 @@ def not_yet(state: Incident, tools: Tools) -> Ending | None:
         by = tools.journal.holds().get(hold)
         if by is not None and by != state.id:
             return WaitsForHold(hold, other)
-    tries = _tries_in_vain(state, tools)
-    wait = timedelta(seconds=wait_s(tries))
-    if now < state.at + wait:
-        left = int((state.at + wait - now).total_seconds()) + 1
-        return Stopped(f"{tries} hands took {state.id} over and came to nothing; the next one may in {left} s")
+    at = next_hand_at(state)
+    if now < at:
+        left = int((at - now).total_seconds()) + 1
+        return Stopped(
+            f"{state.hands_in_vain} hands took {state.id} over and came to nothing; the next may in {left} s"
+        )
     return None
-
-
-def wait_s(tries: int) -> int:
-    """Seconds to wait after so many hands in a row that came to nothing."""
-    if tries < FREE_TRIES:
-        return 0
-    return min(LONGEST_WAIT_S, FIRST_WAIT_S << min(tries - FREE_TRIES, 10))
-
-
-def _tries_in_vain(state: Incident, tools: Tools) -> int:
-    tries = 0
-    for record in reversed(tools.desk.records(state.id, max(0, state.seq - _LOOKED_BACK))):
-        event = record.event
-        if isinstance(event, HandTaken):
-            tries += 1
-        elif isinstance(event, FollowUp) and event.key.startswith(STANDS):
-            continue
-        elif not isinstance(event, RunRefused | ReplicasSeen):
-            break
-    return tries
 
 
 def stands(tools: Tools, state: Incident, key: str, why: str) -> None:

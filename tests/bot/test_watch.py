@@ -26,6 +26,7 @@ from incident.policy import MailPolicy, PagerPolicy, Rules, SlackId
 from incident.register import Register, policy_text
 from tests.bot.stage import POLICY_FILE, From, Slack, Stage, on_stage
 from tests.waiting import wait_for
+from tests.workers.world import ACT1
 
 
 def test_who_lost_the_right_between_tap_and_start_no_longer_counts(slack: Slack, tmp_path: Path) -> None:
@@ -71,6 +72,39 @@ def test_slack_is_asked_again_about_the_very_account_that_approved(slack: Slack,
         assert "Bo Lund: the account may no longer act" in over.text
         stage.working.set()
         assert stage.world.sites.told == []
+
+
+def test_a_hand_that_is_held_back_is_not_called_silent(slack: Slack, tmp_path: Path) -> None:
+    with on_stage(slack, tmp_path) as stage:
+        rita, bo = slack.someone("rita"), slack.someone("bo")
+        rita.type("C0INC", "/lync declare-disaster fe1")
+        mine = bo.find("APPROVE?", dm=True, button="Approve")
+        stage.working.clear()
+        bo.press(mine, label_of(mine, "Approve"))
+        rita.find("APPROVED · Bo Lund", channel="C0INC")
+        (listed,) = stage.world.bot.journal.incidents()
+        hands, planned = stage.world.desk(ACT1), stage.world.bot.state(listed.incident).planned
+        assert planned is not None
+
+        def taken(times: int) -> None:
+            """Hands that take the run over and are killed at once."""
+            for _ in range(times):
+                assert hands.do(listed.incident, c.TakeHand("ops-leeds", "act1")).ok
+
+        def board() -> str:
+            return " ".join(rita.find("Waiting for", "fe1 London", channel="C0HOME").text.split())
+
+        taken(3)
+        wait_for(lambda: "3 hands came to nothing. The next tries at" in board(), "the board to say so", 20)
+        begun = c.StartRun(3, planned.digest, stage.world.own.digests("fe1"))
+        assert hands.do(listed.incident, begun).ok
+        wait_for(lambda: "went silent" in board(), "a hand that is gone to be called silent", 20)
+        taken(4)
+        wait_for(lambda: "4 hands came to nothing. The next tries at" in board(), "the board to say so", 20)
+        assert "went silent" not in board()
+        stage.working.set()
+        rita.type("C0INC", "/lync note go on")
+        rita.find("RECOVERED", channel="C0INC")
 
 
 @contextmanager

@@ -11,11 +11,11 @@ import pytest
 from incident import commands as c
 from incident.events import FollowUp, HandTaken, Intent, Outcome, StepFailed, Waits
 from incident.journal import NotStored
+from incident.restraint import FREE_TRIES, wait_s
 from tests.workers.world import ACT2, POLICY, Play, Sites, World, configuration, who
 from workers.advance import advance
 from workers.redact import Redactor
 from workers.remote.door import Answer, CallLike, RunId
-from workers.restraint import FREE_TRIES, wait_s
 from workers.results import Closed, HeldByAnother, Stopped, WaitingForPerson, WaitsForHold
 
 CMS, EDGE, POOL = "Invoke-CsManagementServerFailover", "Set-CsEdgeServer", "Invoke-CsPoolFailOver"
