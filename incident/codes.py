@@ -66,6 +66,7 @@ _REASONS: Final = (
     Reason("no_plan", "055", "There is no plan to ask about.", ("APR",)),
     Reason("not_asker", "056", "Only the asker can say that it is still a disaster.", ("APR",)),
     Reason("not_red", "057", "There is no red warning to answer.", ("APR",)),
+    Reason("asker_gone", "059", "Whoever asked may no longer declare, so nobody can approve it.", ("APR",)),
     # other acts of persons
     Reason("closed", "060", "The incident is closed."),
     Reason("no_incident", "061", "There is no such incident.", ("REF",)),

@@ -118,6 +118,7 @@ def approve(case: Case, command: Approve) -> Result:
         or _same_plan(case, command, request)
         or _still_open(case, request, command.actor, who, "approve", command.card)
         or _not_self(case, request, command, who)
+        or _asker_may(case, request, command)
         or _insisted(case, request, command)
         or _friction(case, request, command, who)
     )
@@ -223,6 +224,18 @@ def _not_self(case: Case, request: Request, command: Approve, who: Person) -> Re
     paged = case.approvers_but(who.id)
     text = f"You asked for this, so another person must approve. Paged: {paged}."
     return no(case, "self", "approve", text, command.actor, request=request.number, card=command.card)
+
+
+def _asker_may(case: Case, request: Request, command: Approve) -> Refusal | None:
+    """A worker would not begin what somebody asked for who may ask no more: said here, before anybody waits for it."""
+    asker = case.rules.policy.person(request.asker)
+    if asker is not None and asker.may("declare"):
+        return None
+    text = (
+        f"{case.name(request.asker)} asked for this and may no longer declare, so it cannot be approved. Nothing was "
+        f"run. Somebody else: /lync cancel {case.pool}, then declare it again."
+    )
+    return no(case, "asker_gone", "approve", text, command.actor, request=request.number, card=command.card)
 
 
 def _insisted(case: Case, request: Request, command: Approve) -> Refusal | None:

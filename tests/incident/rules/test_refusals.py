@@ -146,6 +146,18 @@ def test_rights_are_those_of_the_moment_of_the_click():
     assert play.s.request.votes[0].person == "bo2", "the policy says who owns the account, not the click"
 
 
+@pytest.mark.parametrize("roles", [None, ("approve", "operate")], ids=["in the policy no more", "no right to declare"])
+def test_what_somebody_asked_for_who_may_ask_no_more_cannot_be_approved(roles):
+    play = Play().asked()
+    others = tuple(p for p in POLICY.persons if p.id != "rita")
+    persons = others if roles is None else (*others, person("rita", *roles))
+    play.rules = RULES.model_copy(update={"policy": POLICY.model_copy(update={"persons": persons})})
+    refusal = play.refused(by(who("UBO")))
+    assert refusal.code == "APR059E"
+    assert "/lync cancel fe1, then declare it again" in refusal.text
+    assert play.s.request.votes == ()
+
+
 def test_the_first_decision_ends_the_question():
     play = Play().asked()
     play.done(c.Decline(who("UCHEN"), 1, NONCE, CARD, "wrong night"))
