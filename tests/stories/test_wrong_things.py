@@ -63,7 +63,7 @@ CASES = {
         NOTHING, ("worker", "act"), {}, ("LYNC_DR_CREDENTIAL_LYNC_FILE",), 2,
         ("LYNC_DR_CREDENTIAL_LYNC_FILE is set; expected one line user:password",),
     ),
-    "no signing key": (_no_door, ("bot",), {}, (), 1, ("bot", "keys")),
+    "no signing key": (_no_door, ("bot",), {}, (), 2, ("bot", "keys")),
     "Redis unreachable": (
         NOTHING, ("worker", "look"), {"LYNC_DR_REDIS_URL": STORE}, (), 1,
         ("127.0.0.1 port 9 cannot be reached. Start it (lync-dr store)",),
