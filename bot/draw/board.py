@@ -96,12 +96,12 @@ def _foot(state: Incident, now: datetime, reader: Reader) -> list[Line]:
     left = [
         *(story.debts(state) if state.clocks.t2 else ()),
         *(
-            reader.follow_up(k, t, 100)
+            reader.follow_up(k, t, 140)
             for k, t, settled in state.follow_ups
             if not settled and not story.left_behind(t)
         ),
     ]
-    found += [f"☐ {untrusted.line(t, 100)}" for t in left[:5]]
+    found += [f"☐ {untrusted.line(t, 140)}" for t in left[:5]]
     found += [f"☐ and {len(left) - 5} more" for _ in left[5:6]]
     approved = [v.person for r in state.requests if r.state in ("approved", "used") for v in r.votes]
     found.append(

@@ -11,6 +11,7 @@ from bot.draw.post import Bold, Json, Line, lines, plain, preformatted
 from bot.draw.reader import Reader, thousands
 from bot.draw.red import LABELS
 from incident.events import Verdict
+from incident.rulings import quorum
 from incident.state import Incident, Request
 from playbooks.plan import Plan
 
@@ -80,11 +81,12 @@ def ruling(state: Incident, step: str, verdict: Verdict, meta: str) -> Json:
     found = state.step(step)
     what = {
         "retry": "The step is sent again.",
-        "done": "You state that the step is done. If the read-back says otherwise, a second person must say so too, "
-        "and the report marks it.",
+        "done": "You state that the step is done. The report marks it where the read-back says otherwise.",
         "skip": "The step is left out. The run goes on with the next one; this stays on the report as debt.",
         "abort": "The run ends here. What was done stays done; nothing is undone.",
     }[verdict]
+    if found is not None and quorum(found, verdict) > 1:
+        what += " Two operators must say this."
     table: list[Line] = [*story.table(found.failure.table if found and found.failure else ())]
     state_line = untrusted.line(found.failure.state, 300) if found and found.failure and found.failure.state else ""
     blocks = [

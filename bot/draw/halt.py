@@ -11,6 +11,7 @@ from incident.journal import BadJournal, JournalDiffers, JournalError, JournalSh
 from incident.record import is_name
 from incident.register import StandingHalt
 
+RUNBOOK: Final = "Are users still down? Then go on by hand, by the printed runbook."
 NOTICE: Final = "HALT: the journal cannot be believed. Nothing runs. This board shows what stood before."
 
 
@@ -29,11 +30,10 @@ def post_of(incident: str, bad: JournalError, reader: Reader) -> Post:
         "Compare both:",
     )
     command = f"lync-dr audit verify {incident}"
-    last = "Are users still down? Then by the printed runbook, by hand."
     return post(
         "halt",
         " ".join((f"{title}.", *first, *said, command)),
-        [lines(Bold(title), *first, *said, Code(command), last)],
+        [lines(Bold(title), *first, *said, Code(command), RUNBOOK)],
     )
 
 
@@ -77,9 +77,13 @@ def worker_post(seen: StandingHalt, reader: Reader) -> Post:
             f"Do: keep the store and the state directory of {untrusted.line(seen.host, 60)} as they are, and compare:",
         ]
     else:
-        said += ["It does nothing on this incident. Other workers go on. Mend that host; it says when it is well:"]
+        said += [
+            "It does nothing on this incident; other workers go on.",
+            "Do: mend that host. This says when it is well:",
+        ]
     command = f"lync-dr audit verify {incident}"
-    return post("halt", " ".join((f"{title}.", *said, command)), [lines(Bold(title), *said, Code(command))])
+    last = (RUNBOOK,) if seen.for_all else ()
+    return post("halt", " ".join((f"{title}.", *said, command)), [lines(Bold(title), *said, Code(command), *last)])
 
 
 def worker_notice(seen: StandingHalt) -> str:

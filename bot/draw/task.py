@@ -48,7 +48,7 @@ def asked(state: Incident, key: str, now: datetime, reader: Reader) -> Post | No
         line = _became(state, reader)
         made = lines(Bold(line), what, where)
         return post("task", f"{line}. {where}.", [made], bar(GREEN if state.confirmed else AMBER, line))
-    clock = f"RTO {story.rto(state, now)}" + ("" if state.clocks.t5 else "; the clock runs until then")
+    clock = ("" if state.clocks.t5 else "The clock runs until then: ") + f"RTO {story.rto(state, now)}"
     body: list[Line] = [Bold(what), "Then press “It works”.", clock,
                         "Does it not work? Say what you see: /lync note <text>",
                         "The run waits for this; nothing is in flight."]  # fmt: skip

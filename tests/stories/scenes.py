@@ -102,7 +102,9 @@ def _heard(world: World) -> list[Heard]:
 
 def _at_night(event: ev.Event, at: datetime) -> ev.Event:
     """The event with its own moment and the people's whole names where its sentences have others."""
-    told = re.sub(r"\d\d:\d\d:\d\d UTC|(?<= at )\d\d:\d\d:\d\d(?=\.)", f"{at:%H:%M:%S} UTC", event.model_dump_json())
+    told = re.sub(
+        r"\d\d:\d\d:\d\d UTC|(?<= (?:at|by) )\d\d:\d\d:\d\d(?=\.)", f"{at:%H:%M:%S} UTC", event.model_dump_json()
+    )
     if isinstance(event, ev.Closed):
         told = re.sub(r"(?<= after )\d+:\d\d", span((at - NIGHT).total_seconds()), told)
     for person in POLICY.persons:
