@@ -366,6 +366,10 @@ class Outbox:
             if not self._claimed(batch):
                 self._back(batch)
                 return None
+            if not self.mine():
+                # It stood still between the first question and here; who narrates now looks for what it has claimed.
+                self.drop()
+                return None
             answer = self.ask("chat.postMessage", **self._arguments(batch, post))
             self._reached()
             return Sent(str(answer["channel"]), str(answer["ts"]), fingerprint(post))
@@ -510,6 +514,10 @@ class Outbox:
 
     def _edit(self, name: tuple[str, str], live: _Live, before: float) -> None:
         try:
+            if not self.mine():
+                # Another bot has edited it since: what this one knows is old.
+                self.drop()
+                return
             post = self._redrawn(name, live)
             if post is None or (digest := fingerprint(post)) == live.sent.digest:
                 live.last_at = before
@@ -524,6 +532,7 @@ class Outbox:
         except SlackApiError as bad:
             self._edit_refused(name, live, bad)
         except JournalError:
+            live.dirty = True
             raise
         except Exception as bad:
             self._unreachable(bad)

@@ -22,7 +22,9 @@ from practice.estate.launch import PractisedEstate
 from tests.waiting import wait_for
 from tests.workers.world import ROOT, Conversation
 
-WRITERS = {"bot": "bot", "look": "worker", "act1": "worker", "act2": "worker"}
+WRITERS = {
+    "bot": "bot", "bot-a": "bot", "bot-b": "bot", "look": "worker", "act1": "worker", "act2": "worker",
+}  # fmt: skip
 QUICK = """
 [timing.{part}]
 usual_s = [0, 15]
