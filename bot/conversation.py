@@ -212,7 +212,7 @@ class Conversation:
         return say(f"{self._first_of_two(state)}{self._where(state)}")
 
     def _first_of_two(self, state: Incident) -> str:
-        by = self.reader.clock((state.clocks.t1 or state.at) + timedelta(seconds=self.estate.survey.budget_s))
+        by = self.reader.clock(state.declared_at + timedelta(seconds=self.estate.survey.budget_s))
         person = self.reader.policy.person(state.declared.actor.person or "") if state.declared.actor else None
         counts = person is not None and person.may("approve")
         first = "You need do nothing more; others must approve."

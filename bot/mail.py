@@ -35,7 +35,7 @@ def receipt(state: Incident, what: str, seq: int, head: str, reader: Reader) -> 
     text = "\n".join(
         (
             f"{what}: {story.way(state)}, {thousands(d.users)} users.",
-            f"Asked by {reader.actor(d.actor)} at {reader.stamp(state.clocks.t1)}.",
+            f"Asked by {reader.actor(d.actor)} at {reader.stamp(state.declared_at)}.",
             f"Approved by {voters}{' at ' + reader.stamp(request.approved_at) if request else ''}.",
             f"Plan: {' '.join(state.planned.words) if state.planned else 'none'}.",
             f"Reason: {untrusted.line(d.reason, 300)}",

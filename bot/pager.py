@@ -55,7 +55,7 @@ def body(state: Incident, policy: PagerPolicy, reader: Reader, routing_key: str)
         }  # fmt: skip
     return {
         "incident": state.id, "summary": summary, "pool": d.pool, "site": d.site, "partner": d.partner,
-        "declared_by": reader.actor(d.actor), "declared_at": reader.stamp(state.clocks.t1),
+        "declared_by": reader.actor(d.actor), "declared_at": reader.stamp(state.declared_at),
         "deadline": reader.stamp(story.deadline(state)), "practice": d.practice,
     }  # fmt: skip
 

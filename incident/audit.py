@@ -42,7 +42,7 @@ def list_data(journal: Journal) -> list[dict[str, Any]]:
             "playbook": state.declared.playbook,
             "pool": state.declared.pool,
             "partner": state.declared.partner,
-            "declared_at": _iso(state.clocks.t1),
+            "declared_at": _iso(state.declared_at),
             "by": state.declared.actor.name if state.declared.actor else None,
             "phase": state.phase,
             "result": state.closed or None,

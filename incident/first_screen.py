@@ -77,7 +77,7 @@ def first_screen(
     number = f" · no. {beside.number}" if beside.number is not None else ""
     title = (
         f"{declared.playbook} · {declared.pool} {declared.site} → {declared.partner} {declared.partner_site}"
-        f" · {day(declared_at(state), zone)}{number}"
+        f" · {day(state.declared_at, zone)}{number}"
     )
     kind = "DRILL" if declared.drill else "PRACTICE" if declared.practice else "REAL"
     rows = (
@@ -94,11 +94,6 @@ def first_screen(
     )
     return FirstScreen(kind, title, result_line(state, figure), _tone(state), figure, rows,
                        zone_label(state.at, zone))  # fmt: skip
-
-
-def declared_at(state: Incident) -> datetime:
-    """The moment of the declaration's own record."""
-    return state.activity[0][0] if state.activity else state.at
 
 
 def result_line(state: Incident, figure: Figures) -> str:
@@ -130,7 +125,7 @@ def _way(actor: Actor | None, dm: bool = False) -> str:
 def _two_people(state: Incident, policy: Policy | None, zone: str) -> Row:
     question = "Two different people"
     asker = state.declared.actor
-    asked = f"asked {asker.name if asker else 'nobody'} {clock_time(declared_at(state), zone)} ({_way(asker)})"
+    asked = f"asked {asker.name if asker else 'nobody'} {clock_time(state.declared_at, zone)} ({_way(asker)})"
     request = the_request(state)
     if request is None or not request.votes:
         return Row(question, "NONE", f"{asked} · nobody approved", "plain")
@@ -207,7 +202,9 @@ def _went_wrong(state: Incident, records: Sequence[Record]) -> Row:
 
 
 _REASONS = {"020": "self-approval", "021": "outsider", "022": "without the role", "043": "late", "045": "after expiry",
-            "042": "from a copy", "041": "other plan", "047": "repeated"}  # fmt: skip
+            "042": "from a copy", "041": "other plan", "047": "repeated", "049": "wrong characters of the card",
+            "023": "guest", "024": "deactivated", "025": "foreign", "031": "wrong code", "032": "code used before",
+            "038": "locked out", "052": "wrong name typed"}  # fmt: skip
 
 
 def _told_refused(state: Incident) -> Row:
@@ -219,7 +216,8 @@ def _told_refused(state: Incident) -> Row:
         text += f", {len(request.votes)} answered" if request.votes else ""
     counts: Counter[str] = Counter()
     for refusal in state.refusals.values():
-        counts[_REASONS.get(refusal.code[3:6], refusal.code)] += refusal.count
+        person = refusal.code.startswith(("APR", "REF"))
+        counts[_REASONS.get(refusal.code[3:6], refusal.code) if person else refusal.code] += refusal.count
     refused = ", ".join(f"{count} {why}" for why, count in counts.items())
     return Row("Told / refused", "", f"{text}; refused: {refused or 'nobody'}")
 

@@ -287,6 +287,11 @@ class Incident:
     """(key, text, settled)."""
 
     @property
+    def declared_at(self) -> datetime:
+        """When this incident was declared; T1 is earlier where the clock of another declaration goes on."""
+        return self.activity[0][0] if self.activity else self.at
+
+    @property
     def request(self) -> Request | None:
         """The last approval question."""
         return self.requests[-1] if self.requests else None

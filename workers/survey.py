@@ -205,7 +205,7 @@ def answer(question: dict[str, Any], tools: Tools) -> dict[str, Any]:
         "code": code(seal),
         "level": level(made),
         "warnings": [w.data() for w in made.warnings],
-        "calls": [call.literal for call in made.calls],
+        "calls": [[step.host, step.literal] for step in made.steps if step.changes],
         "rpo_s": rpo_s(looked, name),
         "markdown": as_markdown(made, slices),
     }

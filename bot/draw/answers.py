@@ -13,6 +13,10 @@ from incident.events import Account, Actor
 from incident.state import Incident
 
 
+CALLS = 30
+"""Calls in one block; a block with more would leave some out."""
+
+
 def say(text: str) -> Post:
     """An answer in one sentence or two."""
     return post("answer", text, [lines(text)])
@@ -74,14 +78,17 @@ def plan(name: str, site: str, answer: Mapping[str, Any]) -> Post:
         stop = answer["hard_stop"]
         return say(f"STOP: {stop.get('why', '')} {stop.get('do', '')} Nothing was changed.")
     warned = [f"{str(w.get('level')).upper()}: {w.get('why', '')}" for w in answer.get("warnings", ())]
-    calls = [str(c) for c in answer.get("calls", ())]
+    calls = [f"{str(host).split('.', 1)[0]}: {call}" for host, call in answer.get("calls", ())]
     text = (
         f"Plan for {name} {site}: {answer.get('words', '')}, code {answer.get('code', '')}, {len(calls)} calls. "
         f"{' '.join(warned)} Nothing was changed."
     )
     title = Bold(f"Plan for {name} {site}: {answer.get('words', '')}")
     above = lines(title, *warned, "These calls would be sent. Nothing was changed:")
-    return post("answer", text, [above, preformatted(calls or ["No calls."])])
+    blocks = [preformatted(calls[at : at + CALLS]) for at in range(0, min(len(calls), 3 * CALLS), CALLS)]
+    left = len(calls) - 3 * CALLS
+    more = [lines(f"And {left} more. All of them, on a host:", Code(f"lync-dr plan {name}"))] if left > 0 else []
+    return post("answer", text, [above, *(blocks or [preformatted(["No calls."])]), *more])
 
 
 def _flags(account: Account | None) -> str:

@@ -62,7 +62,7 @@ def _open(state: Incident, request: Request, reader: Reader, looked: datetime | 
     push = (
         f"APPROVE? Fail over {story.pool_at(state)} to {d.partner} {d.partner_site}, {thousands(d.users)} users."
         f"{doubt} "
-        f"Asked by {reader.name(request.asker)} {reader.minute(state.clocks.t1)}. "
+        f"Asked by {reader.name(request.asker)} {reader.minute(state.declared_at)}. "
         f"{_what_a_tap_does(state, request, reader)} "
         f"Plan: {' '.join(planned.words) if planned else ''}. Code {request.short}. "
         f"{_until(state, request, reader)}"
@@ -199,15 +199,20 @@ def _will_run(state: Incident) -> list[Line]:
     found.append(Bold(f"Will run{about}"))
     for row in story.rows(state):
         found.append(f"{row.number} {row.title}")
-        if any(s.plan.get("effect") == "once" for s in row.steps):
+        if _once(row):
             found.append("  (cannot be stopped once begun)")
     found.append("Runs inline, not crash-safe: if the line is lost during a step, two persons decide.")
     return found
 
 
+def _once(row: story.Row) -> bool:
+    """Whether nobody can stop it once it has begun."""
+    return any(s.plan.get("effect") == "once" for s in row.steps)
+
+
 def _asked(state: Incident, request: Request, reader: Reader) -> list[Line]:
     reason = quoted(state.declared.reason)
-    found: list[Line] = [f"Asked: {reader.name(request.asker)} {reader.clock(state.clocks.t1)} {reason}".rstrip()]
+    found: list[Line] = [f"Asked: {reader.name(request.asker)} {reader.clock(state.declared_at)} {reason}".rstrip()]
     if state.planned:
         found.append(f"Plan: {' '.join(state.planned.words)}")
     found.append(f"Code: {request.short}")
@@ -262,8 +267,9 @@ def _buttons(state: Incident, request: Request, reader: Reader) -> list[Json | N
 def _confirm(state: Incident, request: Request, reader: Reader) -> Json:
     """Names pool, site, users and evidence, because that is what the thumb must see."""
     d = state.declared
-    rows = [r.number for r in story.rows(state) if r.steps[0].id.split(".")[0] == "pool"]
-    end = f" {story.begins(request, reader)}" + (f" Step {rows[0]} cannot be stopped." if rows else "")
+    rows = [str(r.number) for r in story.rows(state) if _once(r)]
+    which = f"Step {rows[0]}" if len(rows) == 1 else f"Steps {' and '.join(rows)}"
+    end = f" {story.begins(request, reader)}" + (f" {which} cannot be stopped." if rows else "")
     best = next(_good(state), "")
     seen = f" {untrusted.line(best, 90)}." if best else ""
     return confirm(
@@ -288,7 +294,7 @@ def _over(state: Incident, request: Request, reader: Reader) -> Post:
     body: list[Line] = [
         f"{story.way(state)} · {thousands(state.declared.users)} users",
         *more,
-        f"Asked: {reader.name(request.asker)} {reader.clock(state.clocks.t1)}",
+        f"Asked: {reader.name(request.asker)} {reader.clock(state.declared_at)}",
     ]
     if state.planned and state.planned.digest == request.digest:
         body.append(f"Plan: {' '.join(state.planned.words)}")

@@ -17,7 +17,7 @@ def ack(state: Incident, reader: Reader) -> Post:
     paged = reader.approvers(d.actor.person or "" if d.actor else "")
     body: list[Line] = [
         f"To be taken over by {d.partner} {d.partner_site}",
-        f"{thousands(d.users)} users · by {by} {reader.stamp(state.clocks.t1)}",
+        f"{thousands(d.users)} users · by {by} {reader.stamp(state.declared_at)}",
     ]
     if d.reason.strip():
         body.append(f"Reason: {quoted(d.reason)}")
@@ -25,7 +25,7 @@ def ack(state: Incident, reader: Reader) -> Post:
     body += [Names("Paged: ", reader.slack_ids(paged)), f"Deadline {reader.clock(story.deadline(state))} "
              f"({span(d.rto_s)})", "", Bold(_so_far(state))]  # fmt: skip
     push = (
-        f"DISASTER DECLARED {story.pool_at(state)} by {by} {reader.minute(state.clocks.t1)} {reader.zone}. "
+        f"DISASTER DECLARED {story.pool_at(state)} by {by} {reader.minute(state.declared_at)} {reader.zone}. "
         f"{thousands(d.users)} users, to be taken over by {d.partner} {d.partner_site}. Approvers paged. "
         f"Nothing has changed yet. Deadline {reader.clock(story.deadline(state))}. {quoted(d.reason)}"
     )
@@ -48,13 +48,13 @@ def page(state: Incident, reader: Reader) -> Post:
     d = state.declared
     push = (
         f"YOU ARE NEEDED: disaster declared for {story.pool_at(state)}, {thousands(d.users)} users, by "
-        f"{reader.actor(d.actor)} {reader.clock(state.clocks.t1)} {reader.zone}. A second person must approve the "
+        f"{reader.actor(d.actor)} {reader.clock(state.declared_at)} {reader.zone}. A second person must approve the "
         f"failover to {d.partner} {d.partner_site}; the card follows here after a look. Nothing has changed yet. "
         f"{quoted(d.reason)}"
     )
     body: tuple[Line, ...] = (
         Bold(f"🔴 Disaster declared · {story.pool_at(state)}"),
-        f"By {reader.actor(d.actor)} {reader.stamp(state.clocks.t1)} {quoted(d.reason)}".rstrip(),
+        f"By {reader.actor(d.actor)} {reader.stamp(state.declared_at)} {quoted(d.reason)}".rstrip(),
         f"{thousands(d.users)} users. Deadline {reader.clock(story.deadline(state))}.",
         "You may approve. The card follows here after a look at the estate. Nothing has changed yet.",
     )
@@ -99,7 +99,7 @@ def joined_text(state: Incident, reader: Reader, person: str = "") -> str:
     other = state.request is not None and person in {p.id for p in reader.approvers(state.request.asker)}
     answer = " You may approve or decline on the card." if asks and other else ""
     return (
-        f"{story.pool_at(state)} is declared already, by {reader.actor(d.actor)} at {reader.stamp(state.clocks.t1)}. "
+        f"{story.pool_at(state)} is declared already, by {reader.actor(d.actor)} at {reader.stamp(state.declared_at)}. "
         f"You joined it; nothing was opened or stopped. It waits for {story.waiting_for(state, state.at, reader)}."
         f"{answer} You may stop it or add to it: /lync stop, /lync note <text>."
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.draw import board, card, red, summary
+from bot.draw import answers, board, card, declare, red, summary
 from bot.draw.post import Post, texts
 from bot.draw.reader import Reader
 from bot.draw.users import users_now
@@ -148,3 +148,30 @@ def test_planned_work_says_when_it_begins() -> None:
     assert f"begins {READER.moment(tonight)}" in shown(over)
     assert "starting" not in shown(over)
     assert f"{READER.moment(tonight)}" in now_board(replace(state, requests=(approved,)))
+
+
+def test_who_declared_when_stays_true_where_the_clock_of_another_declaration_goes_on() -> None:
+    world = World().asked()
+    state = world.state
+    earlier = state.declared_at - timedelta(seconds=45)
+    kept = replace(state, clocks=replace(state.clocks, t1=earlier))
+    for made in (declare.ack(kept, READER), declare.page(kept, READER), card.card(kept, kept.requests[-1], READER)):
+        assert READER.clock(kept.declared_at) in shown(made)
+        assert READER.clock(earlier) not in shown(made)
+    assert READER.stamp(kept.declared_at) in declare.joined_text(kept, READER, "")
+
+
+def test_the_confirmation_names_every_step_that_cannot_be_stopped() -> None:
+    state = World().asked().state
+    said = " ".join(texts(card.card(state, state.requests[-1], READER).blocks))
+    assert said.count("(cannot be stopped once begun)") == 2
+    assert "Steps 1 and 3 cannot be stopped." in said
+
+
+def test_a_plan_that_was_asked_for_shows_every_call_with_its_host() -> None:
+    calls = [[f"dns{n % 2 + 1}.ocsguy.local", f"Add-DnsServerResourceRecordA -Name n{n}"] for n in range(100)]
+    said = shown(answers.plan("fe1", "London", {"words": "a b c d", "code": "ABCDEF", "calls": calls}))
+    assert "dns2: Add-DnsServerResourceRecordA -Name n89" in said
+    assert all(f"-Name n{n} " in f"{said} " for n in range(90))
+    assert "And 10 more. All of them, on a host: lync-dr plan fe1" in said
+    assert "in the record" not in said, "nothing of it is recorded"

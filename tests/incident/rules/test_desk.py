@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -104,6 +105,7 @@ def test_the_wrong_pool_first_then_the_right_one_keeps_the_clock_and_ends_the_ot
     assert second.opened
     assert second.state.declared.linked == first.incident
     assert second.state.clocks.t1 == T1
+    assert second.state.declared_at == T1 + timedelta(seconds=45)
     assert house.bot.state(first.incident).closed == "cancelled"
     assert [i.id for i in house.bot.open_incidents()] == [second.incident]
     kinds = [r.kind for r in house.bot.records(REGISTER)]
