@@ -12,7 +12,6 @@ from bot.draw.reader import Reader
 from incident.events import Account, Actor
 from incident.state import Incident
 
-
 CALLS = 30
 """Calls in one block; a block with more would leave some out."""
 

@@ -303,9 +303,9 @@ def _answers() -> Iterator[tuple[str, Post]]:
     assert asked is not None
     assert asked.planned is not None
     yield "answer-joined", answers.say(joined_text(asked, READER, "bo"))
-    calls = [literal for _, _, literal in dialogs.literals(asked)]
-    warned = [{"level": w["level"], "why": w["text"]} for w in asked.planned.warnings]
     calls = [[host, literal] for _, host, literal in dialogs.literals(asked)]
+    warned = [{"level": w["level"], "why": w["text"]} for w in asked.planned.warnings]
+    planned = {"words": " ".join(asked.planned.words), "code": asked.planned.short, "calls": calls, "warnings": warned}
     yield "answer-plan", answers.plan("fe1", "London", planned)
     lapsed = _tale(_heard(_world().asked()), ev.Lapsed(request=1)).state
     yield "answer-refused", answers.refused("Expired 03:17:33. Nothing was run.", lapsed)
