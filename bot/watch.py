@@ -39,6 +39,8 @@ from incident.state import Incident, Request
 
 log: Final = logging.getLogger("lync-dr.watch")
 
+HALF_ANSWERS: Final = 3
+"""So often Slack is asked once more where it spoke of one of the persons and not of another."""
 LOOK_LOST_S: Final = 30.0
 """A look that has not ended after so long is rung for again."""
 CARD_AGE_S: Final = 20.0
@@ -99,6 +101,8 @@ class _Kept:
     replicas_at: float = float("-inf")
     hand_at_seq: int = 0
     """When a hand was rung for, and the last record then."""
+    half_answers: int = 0
+    """How often Slack, asked again before a late start, has answered about some and not about all."""
 
 
 def stands(state: Incident) -> str:
@@ -290,7 +294,7 @@ class Watch:
         if state.phase == "approved" and request is not None:
             if request.start_at is not None and now < request.start_at:
                 return
-            if self._may_ring(state, kept) and self._rechecked(state, request, now):
+            if self._may_ring(state, kept) and self._rechecked(state, request, now, kept):
                 self.doorbell.ring_act(state.id, state.head)
             begins = max(request.approved_at or now, request.start_at or request.approved_at or now)
             waited = (now - begins).total_seconds()
@@ -333,7 +337,7 @@ class Watch:
         kept.hand_at, kept.hand_at_seq = now, state.seq
         return True
 
-    def _rechecked(self, state: Incident, request: Request, now: datetime) -> bool:
+    def _rechecked(self, state: Incident, request: Request, now: datetime, kept: _Kept) -> bool:
         """Where much time lies between the last click and the start, Slack is asked again about everybody."""
         policy = self.policy_now()
         last = max((v.at for v in request.votes), default=request.approved_at or now)
@@ -341,10 +345,17 @@ class Watch:
         if (now - since).total_seconds() <= policy.recheck_after_s:
             return True
         found: dict[str, Account] = {}
+        unsaid = False
         for person, users in acted_with(state, request, policy).items():
-            looked = [account for user in users if (account := self.accounts.look(user)) is not None]
+            answers = [self.accounts.look(user) for user in users]
+            looked = [one[0] for one in answers if one is not None]
+            unsaid = unsaid or len(looked) < len(users)
             if looked:
-                found[person] = min((one[0] for one in looked), key=lambda a: _soundness(policy, a))
+                found[person] = min(looked, key=lambda account: _soundness(policy, account))
+        if found and unsaid and kept.half_answers < HALF_ANSWERS:
+            # Slack is there and said nothing about one of them: that is not yet the same as being away.
+            kept.half_answers += 1
+            return False
         # Nothing found: Slack is away. The record says so too, for a worker begins late only after this.
         answer = self.desk.do(state.id, Recheck(request.number, found))
         return answer.ok and answer.state is not None and answer.state.phase == "approved"

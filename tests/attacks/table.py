@@ -53,6 +53,7 @@ ATTACKS: dict[str, Attack] = {
         more=(
             "bot/test_watch.py::test_who_lost_the_right_between_tap_and_start_no_longer_counts",
             "bot/test_watch.py::test_slack_is_asked_again_about_the_very_account_that_approved",
+            "bot/test_watch.py::test_one_answer_that_fails_does_not_stand_for_a_person",
         ),
     ),
     "A11": Attack(

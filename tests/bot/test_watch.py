@@ -22,6 +22,7 @@ from config.load import load_policy
 from incident import commands as c
 from incident.desk import NoRules
 from incident.doorbell import ADVANCE
+from incident.events import Rechecked
 from incident.policy import MailPolicy, PagerPolicy, Rules, SlackId
 from incident.register import Register, policy_text
 from tests.bot.stage import POLICY_FILE, From, Slack, Stage, on_stage
@@ -105,6 +106,31 @@ def test_a_hand_that_is_held_back_is_not_called_silent(slack: Slack, tmp_path: P
         stage.working.set()
         rita.type("C0INC", "/lync note go on")
         rita.find("RECOVERED", channel="C0INC")
+
+
+def test_one_answer_that_fails_does_not_stand_for_a_person(slack: Slack, tmp_path: Path) -> None:
+    """Slack is there and stumbles over the first of the two it is asked about, who may no longer act."""
+    quick = load_policy(POLICY_FILE).model_copy(update={"recheck_after_s": 3})
+    with on_stage(slack, tmp_path, policy=quick) as stage:
+        rita, bo = slack.someone("rita"), slack.someone("bo")
+        rita.type("C0INC", "/lync declare-disaster fe1")
+        mine = bo.find("APPROVE?", dm=True, button="Approve")
+        stage.working.clear()
+        bo.press(mine, label_of(mine, "Approve"))
+        bo.find("APPROVED · Bo Lund", channel="C0INC")
+        slack.admin("user", id="URITA", is_restricted=True)
+        slack.admin("fault", api_error={"method": "users.info", "error": "internal_error"})
+        try:
+            over = bo.find("VOID", channel="C0INC", button="Ask again", limit_s=15)
+            assert "Rita Berg: the account may no longer act" in over.text
+            incident = stage.world.bot.journal.incidents()[-1].incident
+            asked = [r.event for r in stage.world.bot.records(incident) if isinstance(r.event, Rechecked)]
+            assert [set(one.accounts) for one in asked] == [{"rita", "bo"}], "a hand may begin after the first of these"
+        finally:
+            slack.admin("user", id="URITA", is_restricted=False)
+            slack.admin("fault", clear=True)
+        stage.working.set()
+        assert stage.world.sites.told == []
 
 
 @contextmanager
