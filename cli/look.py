@@ -131,9 +131,8 @@ def lines(state: Incident) -> str:
         head += asked(state, question)
     steps = []
     for number, step in enumerate(state.steps, 1):
-        steps.append(
-            f"{MARKS[step.status]} {number:>2} {step.title}" + (f" · {step.last_line}" if step.last_line else "")
-        )
+        said = next((line.strip() for line in step.last_line.splitlines() if line.strip()), "")
+        steps.append(f"{MARKS[step.status]} {number:>2} {step.title}" + (f" · {said[:160]}" if said else ""))
     if state.hard_stop is not None:
         steps.append(f"STOP: {state.hard_stop.text} {state.hard_stop.todo}")
     return "\n".join((*head, *steps))

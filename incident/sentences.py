@@ -68,7 +68,7 @@ def _told(e: ev.Told) -> str:
 
 
 def _outcome(e: ev.Outcome) -> str:
-    meaning = f" Means: {e.meaning}." if e.meaning else ""
+    meaning = f" Means: {e.meaning.rstrip('.')}." if e.meaning else ""
     return f"{e.step}, attempt {e.attempt}: {e.result}. {e.sentence}{meaning}"
 
 

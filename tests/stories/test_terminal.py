@@ -27,6 +27,12 @@ def test_the_whole_way_in_a_terminal(rehearsal: Rehearsal) -> None:
     done = here.lync_dr("approve", "--code", short, "--person", "bo", "--otp", here.code("bo"))
     assert done.returncode == 0, done.stderr
     here.until(lambda: here.incident().waiting_step, "the red text")
+    failed = next(line for line in here.lync_dr("status").stdout.splitlines() if line.startswith("!!"))
+    assert "Invoke-CsPoolFailOver : Cannot fail over pool" in failed
+    assert "At line:1" not in here.lync_dr("status").stdout, "one line for each step"
+    told = here.lync_dr("audit", "show", here.incident().id).stdout
+    assert "Means: " in told
+    assert ".." not in told
     again = here.lync_dr(
         "rule", "pool", "retry", "--reason", "CMS is over", "--person", "chen", "--otp", here.code("chen")
     )
