@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,6 +110,8 @@ class Line:
 @click.command()
 def doctor() -> None:
     """Look at everything this host was given. Exit code 1 where something is missing that a disaster needs."""
+    # What this library complains about stands in the list already, in a sentence.
+    logging.getLogger("slack_sdk").setLevel(logging.CRITICAL)
     found = list(look_at_all())
     for line in found:
         click.echo(f"{line.verdict:<8} {line.text}")

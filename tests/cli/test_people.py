@@ -128,3 +128,9 @@ def test_a_wrong_key_ends_like_a_wrong_setting(installation: Installation) -> No
     gone = subprocess.run(argv, env=here.env, capture_output=True, text=True, timeout=60)
     assert gone.returncode == 2, gone.stderr
     assert "make a writer with a new name: lync-dr keys init NAME --kind worker" in gone.stderr
+
+
+def test_doctor_says_in_its_list_alone_that_slack_is_away(installation: Installation) -> None:
+    done = installation.lync_dr("doctor")
+    assert "warn     Slack cannot be reached" in done.stdout
+    assert done.stderr == "", "and nothing of the library's own"
