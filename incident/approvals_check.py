@@ -147,10 +147,9 @@ def _friction(state: Incident, policy: Policy | None, request: Request, vote: Vo
             return [Finding("typed", f"Record {vote.seq}: under red the pool's name was not typed.", vote.seq)]
         if request.still_seq > vote.seq:
             return [Finding("not_insisted", f"Record {vote.seq}: approved before the asker insisted.", vote.seq)]
-        return []
     step = vote.actor.code_step
     if step is None:
-        if policy is not None and policy.one_time_code:
+        if request.level != "red" and policy is not None and policy.one_time_code:
             return [Finding("code_missing", f"Record {vote.seq}: approved without a one-time code.", vote.seq)]
         return []
     earlier = [

@@ -13,7 +13,7 @@ from incident.approvals_check import judge, judge_words
 from incident.events import CardRef
 from incident.policy import Policy
 
-from .play import CARD, POLICY, T1, TEAM, Play, account, who
+from .play import CARD, NONCE, POLICY, T1, TEAM, Play, account, who
 
 BO, CHEN = who("UBO"), who("UCHEN")
 PARTS = ("declared", "request", "vote")
@@ -134,6 +134,18 @@ def test_a_code_counts_once_for_each_person():
         before = replace(first, number=0, votes=(replace(vote, person=person, seq=seq, actor=actor),))
         judged = judge(replace(state, requests=(before, first)), POLICY, first)
         assert [finding.key for finding in judged] == keys, (person, seq, step)
+
+
+def test_under_red_a_terminals_code_counts_once_too_and_a_card_asks_for_none():
+    play = Play().asked("red")
+    play.done(c.SayStillDisaster(who("URITA"), 1, NONCE, CARD))
+    play.done(replace(play.approve(typed="fe1"), actor=who("bo", via="cli", step=77), card=None))
+    state = play.s
+    (vote,), first = state.requests[0].votes, state.requests[0]
+    before = replace(first, number=0, votes=(replace(vote, seq=1),))
+    judged = judge(replace(state, requests=(before, first)), POLICY, first)
+    assert [finding.key for finding in judged] == ["code_replayed", "quorum"]
+    assert found("red", POLICY.model_copy(update={"one_time_code": True})) == []
 
 
 def test_the_vote_of_somebody_who_was_locked_out_before_it_does_not_hold():
