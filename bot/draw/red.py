@@ -36,6 +36,8 @@ _BEGUN: Final = {
     "done": "It is done, by the read-back.",
     "cannot_tell": "Cannot tell whether it began.",
 }
+_NOT_LISTED: Final = "not in our list of known failures"
+"""As the catalogue's own last entry has it."""
 LABELS: Final[dict[Verdict, str]] = {"retry": "Run again", "done": "It is done", "skip": "Skip", "abort": "Abort"}
 
 
@@ -89,7 +91,7 @@ def _nothing_run(now: StepState, attempt: Attempt) -> str:
 def _meaning(out: Outcome | None) -> list[str]:
     """What the catalogue knows of this red text, and what to do about it; two lines, or one."""
     if out is None or not out.meaning:
-        return ["Means: not in our list of known failures."]
+        return [f"Means: {_NOT_LISTED}."]
     means, _, todo = untrusted.line(out.meaning, 400).partition(" Do: ")
     return [f"Means: {means.rstrip('.')}.", *([f"Do: {todo}"] if todo else [])]
 
@@ -114,13 +116,21 @@ def failed(state: Incident, step: StepState, reader: Reader) -> Post:
     open_question = state.waiting_step is not None and state.waiting_step.id == step.id and not state.closed
     if open_question:
         blocks += actions(f"rule.{step.id}", *_rulings(state, step))
-    first = reader.printed(red[0], 160) if red else untrusted.line(_uncertain(fail), 200) if fail else ""
+    first = _in_short(out, fail, reader)
     first += " It may still be working; this is not a failure." if unknown else ""
     moved = untrusted.line(fail.state, 160) if fail and fail.state else _BEGUN[fail.begun if fail else "cannot_tell"]
     lead = "DECIDE: " if open_question else ""
     said = "is UNKNOWN" if unknown else "FAILED"
     push = f"{lead}{name} {said} on {host}. {first} State: {moved} Repeat: {_repeat(step)} RTO {story.rto(state, at)}."
     return post("failed", push, blocks, bar(AMBER if unknown else RED, f"{word} · {name} · {host}"))
+
+
+def _in_short(out: Outcome | None, fail: Failure | None, reader: Reader) -> str:
+    """What a locked phone says of it: four lines are shown, so what red text means comes instead of the red text."""
+    if out is not None and out.red:
+        known = untrusted.line(out.meaning, 200).partition(" Do: ")[0].rstrip(".") if out.meaning else _NOT_LISTED
+        return f"{known[:1].upper()}{known[1:]}." if known != _NOT_LISTED else reader.printed(out.red[0], 160)
+    return untrusted.line(_uncertain(fail), 200) if fail else ""
 
 
 def _what_it_means(state: Incident, step: StepState, reader: Reader, unknown: bool) -> list[Line]:
