@@ -125,7 +125,7 @@ def _vote(state: Incident, policy: Policy | None, request: Request, vote: Vote) 
     places = {(c.team, c.channel, c.ts) for c in request.cards}
     if vote.card is not None and (vote.card.team, vote.card.channel, vote.card.ts) not in places:
         return wrong("card", "the vote was given on no card of this question.")
-    if state.locked.get(vote.person, vote.seq) < vote.seq:
+    if _locked(state, vote.actor, vote.seq):
         return wrong("locked", "too many wrong codes had locked this person out.")
     account = vote.actor.account
     limit, words = (LOOK_KEPT, "24 hours") if vote.actor.via == "cli" else (FRESH, "60 s")
@@ -203,18 +203,29 @@ def recheck_due(policy: Policy, request: Request, at: datetime) -> bool:
     return seen is None or seen < last or at - seen > policy.execution_window
 
 
+def _locked(state: Incident, actor: Actor, seq: int) -> bool:
+    """Whether too many wrong codes had locked the person out before they said this."""
+    return state.locked.get(actor.person or "", seq) < seq
+
+
 def judge_words(state: Incident, policy: Policy | None) -> tuple[Finding, ...]:
     """What is wrong with what people said during the run: stops that were lifted, and rulings."""
     found: list[Finding] = []
-    for actor, _ in state.went_on:
-        found.extend([Finding("nobody", "A stop was lifted by nobody.")] if actor is None
-                     else _holds(policy, actor, "operate", 0))  # fmt: skip
+    for actor, _, seq in state.went_on:
+        if actor is None:
+            found.append(Finding("nobody", "A stop was lifted by nobody."))
+        elif _locked(state, actor, seq):
+            found.append(Finding("locked", "A stop was lifted by somebody whom too many wrong codes had locked out."))
+        else:
+            found += _holds(policy, actor, "operate", 0)
     for key, attempt, verdict, persons, _, _ in state.rulings:
         said = {v.actor.person: v for v in state.ruling_votes if (v.step, v.attempt) == (key, attempt)}
         agreed = {
             person
             for person, vote in said.items()
-            if vote.verdict == verdict and not _holds(policy, vote.actor, "operate", vote.seq)
+            if vote.verdict == verdict
+            and not _holds(policy, vote.actor, "operate", vote.seq)
+            and not _locked(state, vote.actor, vote.seq)
         }
         if not set(persons) <= agreed:
             found.append(Finding("role", f"The ruling {verdict} about {key} does not hold by this policy."))

@@ -521,7 +521,7 @@ def _stop(state: Incident, event: ev.StopOrdered, record: Folded) -> Incident:
 
 
 def _went_on(state: Incident, event: ev.WentOn, record: Folded) -> Incident:
-    state = replace(state, stop=None, went_on=(*state.went_on, (event.actor, record.when)))
+    state = replace(state, stop=None, went_on=(*state.went_on, (event.actor, record.when, record.seq)))
     if state.run_request is None or state.waiting_step or state.run_ended:
         return state
     in_flight = any(s.status in ("running", "verifying") for s in state.steps)

@@ -318,9 +318,11 @@ class Story:
             return self.start(r)
         elif kind in ("stop_ordered", "went_on"):
             self.stopped = kind == "stop_ordered"
+            if kind == "went_on" and person in self.shut:
+                return ["a stop was lifted by somebody who was locked out"]
         elif kind == "step_failed":
             self.failed[body["step"]] = body
-        elif kind == "ruling_voted":
+        elif kind == "ruling_voted" and person not in self.shut:
             self.words.setdefault((body["step"], body["attempt"]), {})[person] = body["verdict"]
         elif kind == "ruling":
             return self.ruled(body)

@@ -258,7 +258,7 @@ class Incident:
     rulings: tuple[tuple[str, int, Verdict, tuple[str, ...], str, bool], ...] = ()
     """(step, attempt, verdict, persons, reason, against_probe)."""
     ruling_votes: tuple[RulingVote, ...] = ()
-    went_on: tuple[tuple[Actor | None, datetime], ...] = ()
+    went_on: tuple[tuple[Actor | None, datetime, int], ...] = ()
     """Who lifted a stop, and when."""
     activity: tuple[tuple[datetime, str], ...] = ()
     """What time was spent on: from each moment on, until the next: checks, approval, between, people, hold, end or

@@ -293,7 +293,7 @@ def lifted(seen: Incident, state: Incident, reader: Reader) -> Post:
     """A stop that no longer stands. The button is gone."""
     by = reader.actor(seen.stop.by) if seen.stop else "somebody"
     at = seen.stop.at if seen.stop else seen.at
-    who = next((a for a, when in reversed(state.went_on) if when >= at), None)
+    who = next((a for a, when, _ in reversed(state.went_on) if when >= at), None)
     after = f"Lifted by {reader.actor(who)}." if who else "The stop stands no longer."
     said = f"Stopped by {by} {reader.clock(at)}."
     return post(

@@ -88,6 +88,9 @@ def authorise(
         return refuse("shared", f"{person.name} is a shared account and may only watch. Use your own account.")
     if not any(person.may(role) for role in roles):
         return refuse("role", _lacks(case, person, what, roles, pool))
+    if roles == ("operate",) and case.state is not None and person.id in case.state.locked:
+        # Their account may be in other hands, also where this decision itself asks for no code.
+        return locked(case, actor, what, request, card)
     if actor.via == "cli":
         wrong = unproven(case, actor, person, what, request)
         if wrong is not None:
@@ -130,7 +133,7 @@ def unproven(case: Case, actor: Actor, person: Person, what: str, request: int |
 def locked(case: Case, actor: Actor, what: str, request: int | None, card: CardRef | None = None) -> Refusal:
     """Too many wrong codes before."""
     limit = case.rules.policy.wrong_codes
-    text = f"{limit} wrong codes: you may not do this in this incident any more. Ask another approver."
+    text = f"{limit} wrong codes: you may not do this in this incident any more. Nothing happened. Ask another person."
     return no(case, "locked", what, text, actor, request=request, card=card)
 
 

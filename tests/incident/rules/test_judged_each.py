@@ -183,7 +183,25 @@ def test_a_lifted_stop_needs_somebody_who_may_lift_it():
     state = play.s
     assert judge_words(state, POLICY) == ()
     assert [f.key for f in judge_words(state, roles("bo", "approve"))] == ["role"]
-    assert [f.key for f in judge_words(replace(state, went_on=((None, T1),)), POLICY)] == ["nobody"]
+    assert [f.key for f in judge_words(replace(state, went_on=((None, T1, 9),)), POLICY)] == ["nobody"]
+
+
+def test_a_stop_is_lifted_by_nobody_who_was_locked_out_before():
+    play = Play().started()
+    play.done(c.Stop(who("UWIM")))
+    play.done(c.GoOn(who("UBO")))
+    ((_, _, seq),) = play.s.went_on
+    for since, keys in ((seq - 1, ["locked"]), (seq + 1, [])):
+        shut = replace(play.s, locked=MappingProxyType({"bo": since, "chen": 1}))
+        assert [f.key for f in judge_words(shut, POLICY)] == keys
+
+
+def test_a_ruling_rests_on_no_word_of_somebody_who_was_locked_out_before():
+    state = ruled().s
+    vote = next(v for v in state.ruling_votes if v.actor.person == "bo")
+    for since, keys in ((vote.seq - 1, ["role"]), (vote.seq + 1, [])):
+        shut = replace(state, locked=MappingProxyType({"bo": since, "rita": 1}))
+        assert [f.key for f in judge_words(shut, POLICY)] == keys
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,18 @@ def test_who_is_locked_out_cannot_approve_either_where_no_code_is_asked_for(leve
     play.done(replace(by(who("UCHEN")), typed=typed))
 
 
+def test_who_is_locked_out_decides_nothing_in_slack_either_and_may_still_stop():
+    play = Play().started().failed("cms", "red", "not_begun")
+    play.done(c.Stop(who("UBO")))
+    for _ in range(3):
+        play.refused(c.AddNote(who("bo", via="cli"), "one"))
+    assert set(play.s.locked) == {"bo"}
+    for command in (c.GoOn(who("UBO")), c.Rule(who("UBO"), "cms", 1, "retry"), c.Confirm(who("UBO"))):
+        assert play.refused(command).code == "REF038E"
+    play.done(c.GoOn(who("UCHEN")))
+    play.done(c.Stop(who("UBO")))
+
+
 def test_a_terminal_proves_the_person_by_a_code_and_needs_no_card():
     play = Play().asked()
     play.done(replace(by(who("bo", via="cli", step=77)), card=None))

@@ -155,6 +155,7 @@ def _alone(key: str, house: House, kind: str = "", change: dict[str, Any] | None
         ("run_started", {"digest": "8a" * 32}, "another plan than was asked about"),
         ("voted", {"nonce": "another"}, "0 persons beside the asker"),
         ("card_posted", {"kind": "locked_out", "person": "bo"}, "0 persons beside the asker"),
+        ("card_posted", {"kind": "locked_out", "person": "chen"}, "people who had not said so"),
         ("voted", {"window_ends": "2026-11-22T03:00:00Z"}, "after its time was over"),
         ("asked", {"quorum": 3}, "1 persons beside the asker had approved this plan, and 2 are due"),
         ("hand_taken", {"kind": "stop_ordered"}, "while a stop was standing"),
@@ -168,3 +169,11 @@ def test_the_verifier_that_shares_no_code_sees_the_same(kind: str, change: dict[
     key = house.recovered()
     assert _alone(key, house) == []
     assert any(says in text for text in _alone(key, house, kind, change))
+
+
+def test_the_verifier_that_shares_no_code_knows_who_was_locked_out_when_a_stop_was_lifted() -> None:
+    story = standalone_verify.Story()
+    lock = {"actor": None, "body": {"kind": "locked_out", "person": "bo"}}
+    for person, said in (("chen", []), ("bo", ["a stop was lifted by somebody who was locked out"])):
+        went_on = {"actor": {"person": person}, "body": {"kind": "went_on"}}
+        assert [*story.read(lock), *story.read(went_on)] == said
