@@ -12,6 +12,7 @@ import click
 from cli.act import do, person_options, prove
 from cli.reporting import make_report
 from cli.roots import now, open_journal_of, open_root
+from cli.side_by_side import read_side_by_side
 from config.load import ConfigError, load_policy, load_settings
 from incident import audit as records_of
 from incident.commands import SettleFollowUp
@@ -45,10 +46,12 @@ def list_incidents(as_json: bool) -> None:
     """Every incident, with its number and how it ended."""
     journal, _ = open_journal_of(load_settings(), None)
     if as_json:
-        click.echo(json.dumps({"incidents": records_of.list_data(journal)}, indent=1, ensure_ascii=False))
+        click.echo(
+            json.dumps({"incidents": records_of.list_data(journal, read_side_by_side)}, indent=1, ensure_ascii=False)
+        )
     else:
         policy = policy_or_none()
-        click.echo(records_of.list_text(journal, policy.zone if policy else "UTC"), nl=False)
+        click.echo(records_of.list_text(journal, policy.zone if policy else "UTC", read_side_by_side), nl=False)
 
 
 @audit.command("show")
@@ -186,10 +189,9 @@ def follow_ups(as_json: bool) -> None:
     """What is left for people to do, over all incidents."""
     journal, _ = open_journal_of(load_settings(), None)
     left = [
-        {"incident": state.id, "key": key, "text": text}
-        for _, state in records_of.incidents(journal)
-        for key, text, settled in state.follow_ups
-        if not settled
+        {"incident": one.id, "key": key, "text": text}
+        for one in records_of.briefs(journal, read_side_by_side)
+        for key, text in one.left
     ]
     if as_json:
         click.echo(json.dumps(left, indent=1, ensure_ascii=False))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -14,61 +14,110 @@ from incident.fold import fold
 from incident.journal import Journal
 from incident.policy import Policy
 from incident.record import Record
-from incident.register import Numbered, Register, gaps
+from incident.register import Register, gaps
 from incident.sentences import sentence, who
 from incident.state import Incident, Vote
 
 _WIDTH = 110
 
 
-def incidents(journal: Journal) -> tuple[tuple[Numbered | None, Incident], ...]:
+@dataclass(frozen=True)
+class Brief:
+    """One incident as a list shows it, made from its whole verified record. Plain values, so that it can pass from one
+    process to another."""
+
+    id: str
+    playbook: str
+    pool: str
+    partner: str
+    declared_at: datetime
+    by: str | None
+    phase: str
+    result: str
+    said: str
+    """The result in words, for people."""
+    rto_s: int | None
+    records: int
+    head: str
+    practice: bool
+    left: tuple[tuple[str, str], ...]
+    """(key, text) of each follow-up that is not settled."""
+    number: int | None = None
+    """Its number in the register."""
+
+
+Reading = Callable[[Journal, Sequence[str]], Iterable[Brief]]
+"""Reads these incidents, in any order."""
+
+
+def read_briefs(journal: Journal, names: Sequence[str]) -> list[Brief]:
+    """Reads each incident whole, one after the other. Raises what reading raises."""
+    return [_brief(state) for name in names if (state := fold(journal.read(name))) is not None]
+
+
+def _brief(state: Incident) -> Brief:
+    figure, told = figures(state, state.at), state.declared
+    return Brief(
+        id=state.id,
+        playbook=told.playbook,
+        pool=told.pool,
+        partner=told.partner,
+        declared_at=state.declared_at,
+        by=told.actor.name if told.actor else None,
+        phase=state.phase,
+        result=state.closed,
+        said=result_line(state, figure) if state.closed else state.phase.replace("_", " "),
+        rto_s=figure.rto_s if state.clocks.t5 else None,
+        records=state.seq,
+        head=state.head,
+        practice=told.practice,
+        left=tuple((key, text) for key, text, settled in state.follow_ups if not settled),
+    )
+
+
+def briefs(journal: Journal, read: Reading = read_briefs) -> tuple[Brief, ...]:
     """Every incident with its number, oldest first."""
-    numbers = {n.incident: n for n in Register(journal).numbers()}
-    found = []
-    for line in journal.incidents():
-        state = fold(journal.read(line.incident))
-        if state is not None:
-            found.append((numbers.get(line.incident), state))
-    return tuple(sorted(found, key=lambda pair: pair[0].number if pair[0] else 10**9))
+    numbers = {n.incident: n.number for n in Register(journal).numbers()}
+    names = [line.incident for line in journal.incidents()]
+    found = [replace(brief, number=numbers.get(brief.id)) for brief in read(journal, names)]
+    return tuple(sorted(found, key=lambda brief: (brief.number or 10**9, brief.id)))
 
 
-def list_data(journal: Journal) -> list[dict[str, Any]]:
+def list_data(journal: Journal, read: Reading = read_briefs) -> list[dict[str, Any]]:
     """`audit list --json`: one object for each incident."""
     return [
         {
-            "number": number.number if number else None,
-            "id": state.id,
-            "incident": state.id,
-            "playbook": state.declared.playbook,
-            "pool": state.declared.pool,
-            "partner": state.declared.partner,
-            "declared_at": _iso(state.declared_at),
-            "by": state.declared.actor.name if state.declared.actor else None,
-            "phase": state.phase,
-            "result": state.closed or None,
-            "rto_s": figures(state, state.at).rto_s if state.clocks.t5 else None,
-            "records": state.seq,
-            "head": state.head,
-            "practice": state.declared.practice,
+            "number": one.number,
+            "id": one.id,
+            "incident": one.id,
+            "playbook": one.playbook,
+            "pool": one.pool,
+            "partner": one.partner,
+            "declared_at": _iso(one.declared_at),
+            "by": one.by,
+            "phase": one.phase,
+            "result": one.result or None,
+            "rto_s": one.rto_s,
+            "records": one.records,
+            "head": one.head,
+            "practice": one.practice,
         }
-        for number, state in incidents(journal)
+        for one in briefs(journal, read)
     ]
 
 
-def list_text(journal: Journal, zone: str = "UTC") -> str:
+def list_text(journal: Journal, zone: str = "UTC", read: Reading = read_briefs) -> str:
     """`audit list`: a table, and what is wrong with the numbers where something is."""
-    rows = incidents(journal)
+    rows = briefs(journal, read)
     if not rows:
         return "No incident has been opened yet.\n"
     lines = [f"{'no.':>4}  {'incident':<18} {'declared':<21} {'pool':<14} {'result':<34} records"]
-    for number, state in rows:
-        t1 = state.activity[0][0]
-        when = f"{day(t1, zone)} {clock_time(t1, zone)}"
-        result = result_line(state, figures(state, state.at)) if state.closed else state.phase.replace("_", " ")
-        what = f"{state.declared.pool} → {state.declared.partner}"
-        name = str(number.number) if number else "?"
-        lines.append(f"{name:>4}  {state.id:<18} {when:<21} {what:<14} {result:<34} {state.seq}")
-    wrong = gaps(n for n, _ in rows if n is not None)
+    for one in rows:
+        when = f"{day(one.declared_at, zone)} {clock_time(one.declared_at, zone)}"
+        what = f"{one.pool} → {one.partner}"
+        lines.append(f"{one.number or '?':>4}  {one.id:<18} {when:<21} {what:<14} {one.said:<34} {one.records}")
+    known = {one.id for one in rows}
+    wrong = gaps(n for n in Register(journal).numbers() if n.incident in known)
     if wrong:
         lines += ["", "The register is not whole: " + "; ".join(wrong) + "."]
     return "\n".join([*lines, ""])

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import redis
 
+from cli.side_by_side import ALONE
+from incident import commands as c
+from incident.audit import list_data
 from incident.commands import Cancel
 from incident.keys import init_key
 from incident.register import Register
@@ -116,3 +120,30 @@ def test_who_could_do_what_on_that_day_and_the_sign_off(installation: Installati
     assert "Dana Ito" in shown.stdout
     listed = json.loads(here.within("audit", "list", "--json").stdout)["incidents"]
     assert [(one["incident"], one["number"]) for one in listed] == [(name, 1)]
+
+
+def test_many_incidents_are_read_side_by_side_and_judged_as_ever(installation: Installation) -> None:
+    here = installation
+    desk = here.desk("bot")
+    for number in range(2 * ALONE + 1):
+        name = desk.declare(replace(play.DECLARE, raw=f"/lync declare-disaster fe1 {number}")).incident
+        assert desk.do(name, c.AddNote(play.who("UBO"), f"note {number}")).ok
+        assert desk.do(name, c.OpenFollowUp(f"left-{number}", "see to it")).ok
+        assert desk.do(name, c.Cancel(play.who("URITA"))).ok
+    listed = json.loads(here.lync_dr("audit", "list", "--json").stdout)["incidents"]
+    # The same as one process reads, one after the other.
+    assert listed == list_data(desk.journal)
+    assert [one["number"] for one in listed] == list(range(1, 2 * ALONE + 2))
+    left = json.loads(here.lync_dr("audit", "follow-ups", "--json").stdout)
+    assert [one["key"] for one in left] == [f"left-{number}" for number in range(2 * ALONE + 1)]
+    # One that cannot be believed is said with its own sentence, as before.
+    client = redis.Redis.from_url(here.env["LYNC_DR_REDIS_URL"])
+    stream = f"lync-dr:journal:{listed[-1]['id']}"
+    stands = client.xrange(stream)
+    client.delete(stream)
+    for key, fields in stands:
+        client.xadd(stream, {b"l": fields[b"l"].replace(b"Nothing was changed", b"Nothing was touched")}, id=key)
+    broken = here.lync_dr("audit", "list")
+    assert broken.returncode == 1
+    assert f"of {listed[-1]['id']} cannot be believed" in broken.stderr
+    assert "Traceback" not in broken.stderr
