@@ -46,7 +46,7 @@ _REASONS: Final = (
     Reason("code_wrong", "031", "The one-time code was wrong or unreadable."),
     Reason("code_replayed", "032", "The one-time code was used before."),
     Reason("code_missing", "037", "The policy asks for a one-time code and none was given.", ("APR",)),
-    Reason("locked", "038", "Too many wrong codes: this person may not approve in this incident."),
+    Reason("locked", "038", "Too many wrong codes: this person may decide nothing more in this incident."),
     Reason("clock_here", "058", "The clock of the host that took the approval is wrong by more than 30 s.", ("APR",)),
     # the request
     Reason("nonce", "040", "The click belongs to no approval question of this incident.", ("APR",)),

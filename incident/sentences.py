@@ -113,7 +113,7 @@ _SAY: dict[type[Event], Callable[[Any], str]] = {
     ev.Voided: lambda e: f"The approval question no longer holds: {'; '.join(e.why)}.",
     ev.Rechecked: lambda e: f"Slack asked again about {len(e.accounts)} accounts; lost: {', '.join(e.lost) or 0}.",
     ev.Revoked: lambda e: f"Approval void: {e.why}.",
-    ev.LockedOut: lambda e: f"{e.person} is locked out of approving here after wrong codes.",
+    ev.LockedOut: lambda e: f"{e.person} is locked out of every decision here after wrong codes.",
     ev.Refused: _refused,
     ev.Told: _told,
     ev.HandTaken: lambda e: f"{e.worker} on {e.host} has the run (epoch {e.epoch}).",

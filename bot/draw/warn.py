@@ -22,7 +22,7 @@ def locked_out(state: Incident, person: str, reader: Reader) -> Post:
     name = reader.name(person)
     asker = state.declared.actor.person if state.declared.actor else ""
     others = [p.id for p in reader.approvers(asker or "") if p.id != person]
-    said = f"{name} typed too many wrong one-time codes and may not approve in this incident any more."
+    said = f"{name} typed too many wrong one-time codes and may decide nothing more in this incident."
     doubt = f"Do: call {name} and ask. If it was not them, somebody else uses their account: have it closed."
     instead = f"Others who may approve: {reader.names(others)}."
     return post(

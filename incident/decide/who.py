@@ -146,6 +146,6 @@ def wrong_code(
     if wrong < limit:
         text = f"Wrong code, {wrong} of {limit}. Nothing was run."
         return no(case, "code_wrong", what, text, actor, request=request, card=card)
-    text = f"Wrong code, {wrong} of {limit}. You may no longer approve in this incident; the channel is told."
+    text = f"Wrong code, {wrong} of {limit}. You may no longer approve or decide here; the channel is told."
     lock = (LockedOut(actor=actor, person=person.id),)
     return no(case, "code_wrong", what, text, actor, request=request, card=card, events=lock)

@@ -83,10 +83,10 @@ def test_three_wrong_codes_lock_and_nothing_happens_in_anothers_name(installatio
         assert done.returncode == 1
         said.append(done.stderr.strip())
     assert said[0].startswith("Wrong code, 1 of 3.")
-    assert said[2] == "Wrong code, 3 of 3. You may no longer approve in this incident; the channel is told."
+    assert said[2] == "Wrong code, 3 of 3. You may no longer approve or decide here; the channel is told."
     late = here.within("approve", "--code", "7K2M9Q", "--person", "bo", "--otp", here.code("bo"))
     assert late.returncode == 1
-    assert "Ask another approver" in late.stderr
+    assert "Ask another person" in late.stderr
     assert here.incident().stop is None
     assert [r.event.person for r in here.records() if isinstance(r.event, LockedOut)] == ["bo"]
     # Stopping is safe: it counts without a code too, and the record names nobody for it.
