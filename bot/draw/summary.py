@@ -8,7 +8,7 @@ from typing import Final
 from bot.draw import story, untrusted
 from bot.draw.post import AMBER, GREEN, Bold, Code, Line, Post, actions, bar, button, header, lines, post
 from bot.draw.reader import Reader, span, thousands
-from bot.draw.users import GOOD, moved, users_now
+from bot.draw.users import GOOD, lacking, moved, users_now
 from incident import replicas
 from incident.clocks import figures
 from incident.plans import literal_of
@@ -66,10 +66,11 @@ def _count(number: int, what: str) -> str:
 
 
 def _verdict(state: Incident) -> tuple[str, str, str]:
-    if state.closed == "recovered":
-        return "RECOVERED", "✅", GREEN
-    if state.closed == "recovered_late":
-        return "RECOVERED LATE", "⚠️", AMBER
+    if state.closed in RECOVERED:
+        word = story.RESULTS[state.closed]
+        if missing := lacking(state):
+            return f"{word}, BUT {missing.upper()}", "⚠️", AMBER  # nobody goes to bed on a green sign
+        return (word, "✅", GREEN) if state.closed == "recovered" else (word, "⚠️", AMBER)
     return story.RESULTS[state.closed], "⚠️", AMBER
 
 

@@ -65,5 +65,11 @@ def _meetings(state: Incident) -> str:
     return "meetings yes"
 
 
+def lacking(state: Incident) -> str:
+    """What a recovery has not brought back, in few words; empty where nothing that the plan moves is missing."""
+    meetings = _meetings(state)
+    return "" if meetings == "meetings yes" else meetings
+
+
 def _step(steps: tuple[StepState, ...], key: str) -> StepState | None:
     return next((s for s in steps if s.id == key), None)

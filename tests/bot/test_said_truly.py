@@ -132,6 +132,20 @@ def test_the_summary_says_where_the_report_is_and_that_the_record_was_checked() 
     assert "NOT as planned" in shown(summary.summary(odd, READER))
 
 
+def test_a_recovery_whose_names_were_not_moved_is_not_green() -> None:
+    world = World().approved()
+    world.advance()
+    world.do(c.Close(None))
+    assert "✅ RECOVERED · fe1 users on fe2" in shown(summary.summary(world.state, READER))
+    bare = tuple(s for s in world.state.steps if not s.id.startswith("dns.") and s.id != "proof.meeting")
+    odd = summary.summary(replace(world.state, steps=bare), READER)
+    assert "⚠️ RECOVERED, BUT MEETINGS NOT KNOWN · fe1 users on fe2" in shown(odd)
+    assert "✅" not in shown(odd)
+    assert odd.text.startswith("RECOVERED, BUT MEETINGS NOT KNOWN fe1")
+    steps = tuple(replace(s, status="degraded") if s.id.startswith("dns.") else s for s in world.state.steps)
+    assert "BUT MEETING LINKS NOT EVERYWHERE" in shown(summary.summary(replace(world.state, steps=steps), READER))
+
+
 def test_planned_work_says_when_it_begins() -> None:
     tonight = datetime.now(UTC) + timedelta(hours=6)
     state = World().asked().state
