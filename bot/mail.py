@@ -12,6 +12,7 @@ from typing import Final
 
 from bot.draw import story, untrusted
 from bot.draw.reader import Reader, thousands
+from incident.ending import headline
 from incident.policy import MailPolicy
 from incident.state import Incident
 
@@ -37,6 +38,7 @@ def receipt(state: Incident, what: str, seq: int, head: str, reader: Reader) -> 
             f"{what}: {story.way(state)}, {thousands(d.users)} users.",
             f"Asked by {reader.actor(d.actor)} at {reader.stamp(state.declared_at)}.",
             f"Approved by {voters}{' at ' + reader.stamp(request.approved_at) if request else ''}.",
+            *([f"Ended: {headline(state)}."] if state.closed else []),
             f"Plan: {' '.join(state.planned.words) if state.planned else 'none'}.",
             f"Reason: {untrusted.line(d.reason, 300)}",
             "",

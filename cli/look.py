@@ -13,6 +13,7 @@ from cli.roots import Root, find_incident, now, open_root
 from cli.steward import Steward
 from config.load import load_settings
 from incident.clocks import figures, minutes
+from incident.ending import headline
 from incident.journal import BadJournal, JournalDiffers, JournalShorter, NoSuchIncident, Unreachable
 from incident.keys import private_key_path
 from incident.state import Incident, Request
@@ -141,8 +142,7 @@ def lines(state: Incident) -> str:
 def where(state: Incident) -> str:
     """Where it stands, in a word or two."""
     words = {"hard_stopped": "STOPPED, NO PLAN", "waiting_for_ruling": "DECIDE", "lapsed": "ASK AGAIN"}
-    result = state.closed.replace("_", " ").upper()
-    return f"CLOSED: {result}" if result else words.get(state.phase, state.phase.upper())
+    return f"CLOSED: {headline(state)}" if state.closed else words.get(state.phase, state.phase.upper())
 
 
 def asked(state: Incident, question: Request) -> list[str]:

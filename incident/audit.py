@@ -111,11 +111,12 @@ def list_text(journal: Journal, zone: str = "UTC", read: Reading = read_briefs) 
     rows = briefs(journal, read)
     if not rows:
         return "No incident has been opened yet.\n"
-    lines = [f"{'no.':>4}  {'incident':<18} {'declared':<21} {'pool':<14} {'result':<34} records"]
+    wide = max(34, *(len(one.said) for one in rows))
+    lines = [f"{'no.':>4}  {'incident':<18} {'declared':<21} {'pool':<14} {'result':<{wide}} records"]
     for one in rows:
         when = f"{day(one.declared_at, zone)} {clock_time(one.declared_at, zone)}"
         what = f"{one.pool} → {one.partner}"
-        lines.append(f"{one.number or '?':>4}  {one.id:<18} {when:<21} {what:<14} {one.said:<34} {one.records}")
+        lines.append(f"{one.number or '?':>4}  {one.id:<18} {when:<21} {what:<14} {one.said:<{wide}} {one.records}")
     known = {one.id for one in rows}
     wrong = gaps(n for n in Register(journal).numbers() if n.incident in known)
     if wrong:

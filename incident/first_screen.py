@@ -13,6 +13,7 @@ from datetime import datetime
 
 from incident.approvals_check import judge
 from incident.clocks import Figures, between, clock_time, day, figures, minutes, zone_label
+from incident.ending import headline, tone
 from incident.events import Actor, Intent
 from incident.plans import PARTS, changes, departs, part_of
 from incident.policy import Policy
@@ -20,16 +21,14 @@ from incident.record import Record
 from incident.state import Incident, Request, StepState
 from incident.verify_approval import breaches
 
-_RESULTS = {
-    "recovered": "RECOVERED",
-    "recovered_late": "RECOVERED LATE",
+_LONGER = {
     "aborted": "ENDED BY PEOPLE",
     "cancelled": "CANCELLED, NOTHING CHANGED",
     "hard_stopped": "STOPPED, NOTHING CHANGED",
     "false_alarm": "FALSE ALARM, NOTHING CHANGED",
-    "incomplete": "INCOMPLETE",
     "": "OPEN",
 }
+"""Ends that changed nothing or were not carried through, as a page says them that is read a year later."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def first_screen(
         _cannot(state),
         _after(state, beside, zone),
     )
-    return FirstScreen(kind, title, result_line(state, figure), _tone(state), figure, rows,
+    return FirstScreen(kind, title, result_line(state, figure), tone(state), figure, rows,
                        zone_label(state.at, zone))  # fmt: skip
 
 
@@ -100,14 +99,10 @@ def result_line(state: Incident, figure: Figures) -> str:
     """`RECOVERED, 11:34 of 15:00`; never the word success."""
     if state.declared.drill:
         return "DRILL · RTO NOT MEASURED"
-    word = _RESULTS[state.closed]
+    word = _LONGER.get(state.closed) or headline(state)
     if state.clocks.t5 is None or figure.rto_s is None:
         return word
     return f"{word}, {minutes(figure.rto_s)} of {minutes(figure.rto_target_s)}"
-
-
-def _tone(state: Incident) -> str:
-    return {"recovered": "good", "recovered_late": "warn", "incomplete": "bad", "": "warn"}.get(state.closed, "plain")
 
 
 def the_request(state: Incident) -> Request | None:

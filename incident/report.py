@@ -18,6 +18,7 @@ from jinja2 import Environment, StrictUndefined
 
 from incident import replicas
 from incident.clocks import between, clock_time, day, figures, minutes, zone_label
+from incident.ending import meetings_in_words
 from incident.events import Intent, Noted, Outcome, Output, Refused, Surveyed
 from incident.first_screen import Beside, FirstScreen, first_screen, took
 from incident.fold import fold
@@ -304,7 +305,8 @@ def stakeholder_text(state: Incident, zone: str) -> str:
     if begun:
         at_first = clock_time(begun, zone, seconds=False)
         since = f" Changes made to contacts or meetings shortly before {at_first} may be lost."
-    return f"Telephony for {where} was restored at {at} from {declared.partner_site}{length}.{missing}{since}"
+    meetings = f" {said}" if (said := meetings_in_words(state.steps)) else ""
+    return f"Telephony for {where} was restored at {at} from {declared.partner_site}{length}.{meetings}{missing}{since}"
 
 
 def _one_line(text: str) -> str:

@@ -10,6 +10,7 @@ from bot.draw import story, untrusted
 from bot.draw.over import over
 from bot.draw.post import GREEN, Bold, Json, Line, Post, actions, bar, button, confirm, header, lines, post
 from bot.draw.reader import Reader, span, thousands
+from incident.ending import headline
 from incident.state import Incident, Request
 
 DIGEST_SHOWN: Final = 16
@@ -332,7 +333,7 @@ def outcome(state: Incident, request: Request, reader: Reader) -> tuple[str, lis
         waits = f"begins {reader.moment(request.start_at)}" if later else "starting"
         running = "running" if request.state == "used" else waits
         if state.closed:
-            running = story.RESULTS.get(state.closed, "closed").lower()
+            running = headline(state).lower()
         return f"APPROVED · {who} {reader.clock(request.approved_at)} · {running}", []
     at = reader.clock(request.ended_at)
     if request.state == "declined":
@@ -342,7 +343,7 @@ def outcome(state: Incident, request: Request, reader: Reader) -> tuple[str, lis
     if request.state in ("lapsed", "void"):
         ended = over(state, request, reader)
         return ended.line, list(ended.more)
-    word = story.RESULTS.get(state.closed, "CLOSED")
+    word = headline(state) or "CLOSED"
     return f"{word} · this question is closed", ["Nothing was run under it."]
 
 

@@ -7,6 +7,7 @@ from bot.draw.board import cancel_button
 from bot.draw.card import quoted
 from bot.draw.post import AMBER, Bold, Json, Line, Names, Post, actions, bar, button, confirm, header, lines, post
 from bot.draw.reader import Reader, span, thousands
+from incident.ending import headline
 from incident.state import Incident
 
 
@@ -37,7 +38,7 @@ def ack(state: Incident, reader: Reader) -> Post:
 
 def _so_far(state: Incident) -> str:
     """What has changed; the message is redrawn, so it must not say for ever that nothing has."""
-    word = story.RESULTS.get(state.closed, "CLOSED") if state.closed else ""
+    word = headline(state)
     if state.clocks.t3 is not None:
         return f"{word}: see the summary." if word else "Changes have begun: see the board."
     return f"{word}. Nothing was changed." if word else "Nothing has changed yet."

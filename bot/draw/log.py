@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from bot.draw import story, untrusted
@@ -12,6 +13,7 @@ from bot.draw.reader import Reader, span
 from bot.draw.red import LABELS
 from incident import events as ev
 from incident import replicas
+from incident.ending import headline
 from incident.rulings import quorum
 from incident.state import Incident
 
@@ -139,7 +141,7 @@ def _ran(event: ev.Event, state: Incident, reader: Reader, who: str) -> str:
         case ev.Cancelled():
             return f"Cancelled by {who}. Nothing was changed. {quoted(event.why)}"
         case ev.Closed():
-            return f"Closed: {story.RESULTS.get(event.result, event.result)}. {_head(state)}"
+            return f"Closed: {headline(replace(state, closed=event.result))}. {_head(state)}"
         case _:
             return ""
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from bot.draw import untrusted
 from bot.draw.over import over
 from bot.draw.reader import Reader, span
+from incident.ending import headline
 from incident.plans import is_task
 from incident.state import Incident, Request, StepState
 
@@ -177,7 +178,7 @@ def expected_end(state: Incident, now: datetime) -> datetime | None:
 def word(state: Incident, reader: Reader) -> str:
     """Where the incident stands, in a word or three."""
     if state.closed:
-        return RESULTS.get(state.closed, "CLOSED")
+        return headline(state)
     if state.phase == "lapsed" and state.request is not None:
         return over(state, state.request, reader).word
     return "PERSON NEEDED" if human_task(state) and not state.stop else PHASES[state.phase]
@@ -287,9 +288,4 @@ PHASES: Final = {
     "looking": "LOOKING", "hard_stopped": "STOPPED: NO PLAN", "asking": "APPROVAL?", "lapsed": "ASK AGAIN",
     "declined": "DECLINED", "approved": "APPROVED", "running": "RUNNING", "stopped": "STOPPED",
     "waiting_for_ruling": "DECIDE", "ended": "RUN ENDED", "closed": "CLOSED",
-}  # fmt: skip
-
-RESULTS: Final = {
-    "recovered": "RECOVERED", "recovered_late": "RECOVERED LATE", "aborted": "ABORTED", "cancelled": "CANCELLED",
-    "hard_stopped": "NO PLAN, CLOSED", "false_alarm": "FALSE ALARM", "incomplete": "INCOMPLETE",
 }  # fmt: skip

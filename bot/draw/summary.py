@@ -8,13 +8,13 @@ from typing import Final
 from bot.draw import story, untrusted
 from bot.draw.post import AMBER, GREEN, Bold, Code, Line, Post, actions, bar, button, header, lines, post
 from bot.draw.reader import Reader, span, thousands
-from bot.draw.users import GOOD, lacking, moved, users_now
+from bot.draw.users import moved, users_now
 from incident import replicas
 from incident.clocks import figures
+from incident.ending import GOOD, RECOVERED, headline, meetings_in_words, tone
 from incident.plans import literal_of
 from incident.state import Incident, Request
 
-RECOVERED: Final = ("recovered", "recovered_late")
 MOVED: Final = {
     "yes": "{pool}'s users were moved.",
     "said": "People said that {pool}'s users were moved; it was not read back.",
@@ -66,12 +66,9 @@ def _count(number: int, what: str) -> str:
 
 
 def _verdict(state: Incident) -> tuple[str, str, str]:
-    if state.closed in RECOVERED:
-        word = story.RESULTS[state.closed]
-        if missing := lacking(state):
-            return f"{word}, BUT {missing.upper()}", "⚠️", AMBER  # nobody goes to bed on a green sign
-        return (word, "✅", GREEN) if state.closed == "recovered" else (word, "⚠️", AMBER)
-    return story.RESULTS[state.closed], "⚠️", AMBER
+    # Green only where all is back: nobody goes to bed on a green sign over something that is missing.
+    mark, colour = ("✅", GREEN) if tone(state) == "good" else ("⚠️", AMBER)
+    return headline(state), mark, colour
 
 
 def _took(state: Incident) -> str:
@@ -191,7 +188,7 @@ def _checked(state: Incident) -> str:
 
 
 def _nothing_changed(state: Incident, reader: Reader) -> Post:
-    word = story.RESULTS.get(state.closed, "CLOSED")
+    word = headline(state) or "CLOSED"
     said = untrusted.line(state.closing, 300) if state.closing else ""
     sure = "Nothing was changed." if state.clocks.t3 is None else "See the log for what was touched."
     said = said.removesuffix(sure).rstrip()
@@ -237,12 +234,12 @@ def _restored(state: Incident, at: datetime, reader: Reader) -> str:
     page = next((s for s in state.steps if s.id == "proof.meeting"), None)
     how = "by a test user's sign-in" if state.proven else "by a person who signed in"
     how += " and by the meeting page" if page is not None and page.status in GOOD else ""
-    names = [s for s in state.steps if s.id.startswith("dns.")]
-    links = "" if all(s.status in GOOD for s in names) else " Meeting links do not work everywhere yet."
+    missing = meetings_in_words(state.steps)
+    works = "calls and chat" if missing else "calls, chat and meetings"
     return (
         f"Telephony for {d.site} users was restored at {reader.minute(at)} {reader.zone} from the {d.partner_site} "
-        f"data centre, {minutes} minutes after {since}. This was proven {how}; calls, chat and meetings are expected "
-        f"to work.{links} Call queues (Response Groups) do not work yet. "
+        f"data centre, {minutes} minutes after {since}. This was proven {how}; {works} are expected "
+        f"to work.{' ' if missing else ''}{missing} Call queues (Response Groups) do not work yet. "
         f"Changes made to contacts or meetings shortly before the outage may be lost."
     )
 
@@ -266,7 +263,7 @@ def receipt(state: Incident, request: Request, person: str, seq: int, head: str,
 
 def closing_receipt(state: Incident, reader: Reader) -> Post:
     """At the end, the last head to both persons."""
-    word = story.RESULTS.get(state.closed, "CLOSED")
+    word = headline(state) or "CLOSED"
     said = (
         f"{word}: {story.way(state)}, closed {reader.stamp(state.closed_at)}. Keep this message: it is evidence. "
         f"Record {state.seq}, head {state.head}."

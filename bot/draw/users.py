@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 from bot.draw import story
-from incident.state import Incident, StepState
+from incident.ending import GOOD, meetings
+from incident.state import Incident
 
-GOOD: Final = frozenset({"done", "done_red", "skipped"})
-"""A step that was read back, or was so before. What people ruled, and what was left undone, is not among these."""
 Moved = Literal["yes", "said", "unknown", "no"]
 
 
@@ -37,7 +36,7 @@ def users_now(state: Incident) -> tuple[str, ...]:
     if state.planned.level == "red" and not begun:
         return (f"Users now: not known, {state.declared.pool} may still serve them",)
     sure = "" if state.clocks.t5 else " (expected)"
-    return (f"Users now{sure}:", _what(moved(state), _meetings(state)))
+    return (f"Users now{sure}:", _what(moved(state), meetings(story.steps_of(state))))
 
 
 def _what(pool: Moved, meetings: str) -> str:
@@ -48,28 +47,3 @@ def _what(pool: Moved, meetings: str) -> str:
     if pool == "said":
         return "calls yes · contacts, meetings not read back"
     return f"calls yes · contacts yes · {meetings}" if len(meetings) < 14 else f"calls, contacts yes · {meetings}"
-
-
-def _meetings(state: Incident) -> str:
-    """Meeting links, once the pool is moved."""
-    steps = story.steps_of(state)
-    names, page = [s for s in steps if s.id.startswith("dns.")], _step(steps, "proof.meeting")
-    if page is not None and page.status == "degraded":
-        return "meeting page does not answer"
-    if any(not s.settled for s in names):
-        return "meeting links no"
-    if any(s.status not in GOOD for s in names):
-        return "meeting links not everywhere"
-    if not names and (page is None or page.status not in GOOD):
-        return "meetings not known"
-    return "meetings yes"
-
-
-def lacking(state: Incident) -> str:
-    """What a recovery has not brought back, in few words; empty where nothing that the plan moves is missing."""
-    meetings = _meetings(state)
-    return "" if meetings == "meetings yes" else meetings
-
-
-def _step(steps: tuple[StepState, ...], key: str) -> StepState | None:
-    return next((s for s in steps if s.id == key), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from incident.clocks import figures, minutes
@@ -10,6 +11,7 @@ from incident.decide.case import Case, Result, no
 from incident.decide.requests import as_person, open_or_refusal
 from incident.decide.watching import left_behind
 from incident.decide.who import authorise
+from incident.ending import but
 from incident.events import Cancelled, Closed
 from incident.state import Incident
 
@@ -89,9 +91,10 @@ def sentence_of(case: Case, result: ClosedAs) -> str:
     target = minutes(figure.rto_target_s)
     there = f"{state.declared.pool} {state.declared.site} on {state.declared.partner} {state.declared.partner_site}"
     longest = f" Longest: {figure.longest.text}." if figure.longest else ""
+    missing = but(replace(state, closed=result))
     return {
-        "recovered": f"Recovered: {there} in {took}, target {target}.",
-        "recovered_late": f"Recovered late: {there} in {took}, target {target}.{longest}",
+        "recovered": f"Recovered{missing}: {there} in {took}, target {target}.",
+        "recovered_late": f"Recovered late{missing}: {there} in {took}, target {target}.{longest}",
         "aborted": f"Ended by people after {took}. What was done before stays done.",
         "cancelled": "Closed before anything was changed.",
         "hard_stopped": "Closed: no plan could be made. Nothing was changed.",

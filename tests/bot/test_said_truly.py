@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot import mail
 from bot.draw import answers, board, card, declare, red, summary
 from bot.draw.post import Post, texts
 from bot.draw.reader import Reader
@@ -142,6 +143,17 @@ def test_a_recovery_whose_names_were_not_moved_is_not_green() -> None:
     assert "⚠️ RECOVERED, BUT MEETINGS NOT KNOWN · fe1 users on fe2" in shown(odd)
     assert "✅" not in shown(odd)
     assert odd.text.startswith("RECOVERED, BUT MEETINGS NOT KNOWN fe1")
+    assert "calls, chat and meetings are expected to work" in summary.stakeholder_text(world.state, READER)
+    said = "RECOVERED, BUT MEETINGS NOT KNOWN"
+    less = replace(world.state, steps=bare)
+    assert f"· {said}" in now_board(less)
+    assert f"London to fe2 Leeds: {said}" in board.board(less, datetime.now(UTC), READER).text
+    assert summary.closing_receipt(less, READER).text.startswith(f"{said}: fe1 London")
+    assert f"{said} · fe1 London" in shown(summary.closing_receipt(less, READER))
+    assert f"Ended: {said}." in mail.receipt(less, "Closed", less.seq, less.head, READER)[1]
+    assert "meetings not known" in card.outcome(less, less.requests[-1], READER)[0]
+    text = summary.stakeholder_text(less, READER)
+    assert "calls and chat are expected to work. It is not known whether meeting links work." in text
     steps = tuple(replace(s, status="degraded") if s.id.startswith("dns.") else s for s in world.state.steps)
     assert "BUT MEETING LINKS NOT EVERYWHERE" in shown(summary.summary(replace(world.state, steps=steps), READER))
 
