@@ -199,6 +199,12 @@ class PractisedEstate:
             "url": surviving + "/fault",
             "body": cut,
         }
+        for name, label, hint, kind in (
+            ("pool-hang", "Hang in mid-failover", f"Until the faults of {OCSGUY.places[1].name} are cleared.", "hang"),
+            ("pool-slow", "Slow pool failover", "The next one takes five times as long.", "slow"),
+        ):
+            body = {"kind": kind, "cmdlet": "Invoke-CsPoolFailOver"}
+            buttons[name] = {"label": label, "hint": hint, "url": surviving + "/fault", "body": body}
         for place in OCSGUY.places:
             site = place.name.lower()
             url = self.members[site].ready["control"] + "/clear"

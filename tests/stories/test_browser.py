@@ -129,7 +129,7 @@ def test_two_people_recover_a_site_at_the_page(
     page_url: str, open_page: Callable[..., Any], size: tuple[int, int]
 ) -> None:
     at = Sitting(open_page(f"{page_url}/?as=URITA&channel=C0INC", size))
-    at.practise("Pull the plug on London", "Red text once: pool failover")
+    at.practise("Pull the plug on London", "Red text once: pool failover", "Hang in mid-failover", "Slow pool failover")
 
     at.say("/lync declare-disaster fe1 dc1 power")
     declared = at.message("DISASTER DECLARED · fe1 London")
@@ -175,6 +175,8 @@ def test_two_people_recover_a_site_at_the_page(
     at.press(failed, "^Run again", asked="Run again: Pool failover of fe1, disaster mode?", yes="Yes: run again")
     failed.get_by_text("DECIDED · run again · Bo Lund").wait_for()
     assert not buttons(failed)
+    board.get_by_role("heading", name=re.compile("RUNNING")).wait_for()
+    at.practise("Clear the faults of Leeds")  # what hung goes on
 
     at.message("RECOVERED · fe1 users on fe2 Leeds")
     board.get_by_role("heading", name="fe1 London → fe2 Leeds · RECOVERED").wait_for()

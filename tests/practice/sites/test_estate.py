@@ -146,6 +146,8 @@ def test_the_command_runs_until_told_to_stop(tmp_path: Path) -> None:
     assert set(members) == {"london", "leeds", "dns1", "dns2"}
     assert buttons["london"] == members["london"]["control"]
     assert buttons["london-plug"]["url"] == buttons["london"] + "/plug"
+    assert {"pool-red", "pool-hang", "pool-slow", "pool-cut", "leeds-clear"} < set(buttons)
+    assert buttons["pool-hang"]["body"] == {"kind": "hang", "cmdlet": "Invoke-CsPoolFailOver"}
     for member in members.values():
         with pytest.raises(ProcessLookupError):
             os.kill(member["pid"], 0)
