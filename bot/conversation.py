@@ -304,8 +304,9 @@ class Conversation:
             name = opened[-1].incident
         try:
             state = self.desk.state(name)
-        except NoSuchIncident as bad:
-            return say(str(bad))
+        except NoSuchIncident:
+            newest = [one.incident for one in self.desk.journal.incidents()][-3:]
+            return say(answers.no_record(name, newest))
         return answers.audited(state, self.reader)
 
     def _status(self, said: Said, channel: str) -> Post:

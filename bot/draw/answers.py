@@ -10,6 +10,7 @@ from bot.draw.card import ask_again_button
 from bot.draw.post import Bold, Code, Post, actions, lines, post, preformatted
 from bot.draw.reader import Reader
 from incident.events import Account, Actor
+from incident.record import is_name
 from incident.state import Incident
 
 CALLS = 30
@@ -69,6 +70,15 @@ def audited(state: Incident, reader: Reader) -> Post:
         Code(f"lync-dr audit verify {state.id}"),
     )
     return post("answer", text, [lines(*told)])
+
+
+def no_record(name: str, newest: Sequence[str]) -> str:
+    """There is no record of that name: which there are, and what can be typed here."""
+    first = f"There is no incident {name if is_name(name) else 'of that name'} in this journal."
+    if not newest:
+        return f"{first} No incident stands in it yet."
+    known = f"The newest: {', '.join(reversed(newest))}."
+    return f"{first} {known} Type /lync audit and one of these. All of them, on a host: lync-dr audit list"
 
 
 def plan(name: str, site: str, answer: Mapping[str, Any]) -> Post:

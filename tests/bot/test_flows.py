@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyotp
@@ -45,6 +46,9 @@ def test_red_text_a_stop_and_one_operator_runs_it_again(stage: Stage) -> None:
     # The board is edited in place and ends as it should.
     home = chen.find("fe1 London → fe2 Leeds · RECOVERED", channel="C0HOME", limit_s=12)
     assert "Waiting for" not in home.text
+    chen.type("C0INC", "/lync audit 20991231-fe9-a")
+    none = " ".join(chen.find("There is no incident 20991231-fe9-a", ephemeral=True).text.split())
+    assert re.search(r"The newest: \d{8}-fe1-a\. Type /lync audit and one of these\.", none), none
 
 
 def test_replicas_of_the_cms_stand_on_the_board_in_the_log_and_at_the_end(stage: Stage) -> None:
