@@ -623,7 +623,8 @@ def _alive(case: _Case) -> Iterable[Warn]:
         yield _red(
             "pool-answers",
             f"{lost.name} ANSWERS from {lost.site}, seen by {seen}. This looks like a cut line, not a lost site.",
-            "If the site lives, mend the line instead: disaster mode loses what changed since the last backup.",
+            "If the site lives, mend the line, or move users by hand from the printed runbook: disaster mode loses "
+            "what changed since the last backup.",
         )
     elif case.facts.value(f"answers.{lost.name}.{HERE}") is None:
         why = case.facts.why(f"answers.{lost.name}.{HERE}")

@@ -156,6 +156,13 @@ def test_a_pool_that_answers_is_red_from_any_place() -> None:
     assert not plan().red
 
 
+def test_no_warning_sends_people_to_what_is_not_built() -> None:
+    made = plan(facts_but(**{"answers.fe1.worker": True}))
+    (red,) = (w for w in made.warnings if w.code == "pool-answers")
+    assert "by hand from the printed runbook" in red.do
+    assert not [w for w in made.warnings if "planned" in f"{w.why} {w.do}".lower()]
+
+
 def test_a_stopped_service_the_plan_needs_is_red() -> None:
     made = plan(facts_but(services__fe2=("RTCSRV",), services_cms__fe2=("MASTER",)))
     assert codes(made, "red") == ["service-stopped"]
