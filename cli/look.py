@@ -22,13 +22,14 @@ from playbooks.plan import Plan
 
 @click.command()
 @click.argument("pool")
-@click.option("--json", "as_json", is_flag=True, help="The plan as data.")
+@click.option("--json", "as_json", is_flag=True, help="The plan and what was seen, as data.")
 @click.option("--wait", default=40, show_default=True, help="Seconds to wait for a look worker.")
 def plan(pool: str, as_json: bool, wait: int) -> None:
     """Show what would run if POOL were declared lost now. Nothing is opened and nothing is changed."""
     root = open_root(None)
     answer = ask(root, {"what": "plan", "pool": pool}, wait)
-    click.echo(json.dumps(answer["plan"], indent=1, ensure_ascii=False) if as_json else answer["markdown"])
+    whole = {**answer["plan"], "seen": answer.get("seen")}
+    click.echo(json.dumps(whole, indent=1, ensure_ascii=False) if as_json else answer["markdown"])
     raise SystemExit(0 if answer.get("ok", True) else 1)
 
 

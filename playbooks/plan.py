@@ -405,12 +405,12 @@ def as_json(plan: Plan | HardStop, slices: Mapping[str, Any] | None = None) -> s
     return json.dumps(data, indent=2, ensure_ascii=False, sort_keys=True)
 
 
-def as_markdown(plan: Plan | HardStop, slices: Mapping[str, Any] | None = None) -> str:
-    """The plan or stop as a page a person can print."""
+def as_markdown(plan: Plan | HardStop, slices: Mapping[str, Any] | None = None, seen: Sequence[str] = ()) -> str:
+    """The plan or stop as a page a person can print; `seen` are the lines that say what the look saw."""
     if isinstance(plan, HardStop):
         ways = [f"- {offer.text}" for offer in plan.offers]
         near = [f"Did you mean: {', '.join(plan.suggestions)}?"] if plan.suggestions else []
-        return "\n".join([f"# STOP: {plan.code}", "", plan.why, "", plan.do, *near, *ways, ""])
+        return "\n".join([f"# STOP: {plan.code}", "", plan.why, "", plan.do, *near, *ways, "", *seen])
     seal = digest(plan, slices or {})
     lines = [
         f"# {plan.kind}: {plan.pool} {plan.pool_site} → {plan.partner} {plan.partner_site}",
@@ -422,7 +422,7 @@ def as_markdown(plan: Plan | HardStop, slices: Mapping[str, Any] | None = None) 
         lines += [f"- **{level.upper()}** {w.why} {w.do}" for w in plan.warnings if w.level == level]
     for name, texts in (("Already so", plan.already), ("Left out", plan.left_out)):
         lines += ["", f"{name}:", *(f"- {text}" for text in texts)] if texts else []
-    lines += ["", "## Steps", ""]
+    lines += ["", *seen, "## Steps", ""]
     for number, step in enumerate(plan.steps, 1):
         lines += _step_page(number, step)
     lines += ["## Assumed", "", *(f"- {a.id}: {a.why}" for a in plan.assumptions)]

@@ -19,6 +19,7 @@ from incident.state import Incident
 from playbooks.facts import HERE, Facts, looks, read_facts, title
 from playbooks.plan import HardStop, Plan, as_markdown, broken, code, difference, digest, words
 from playbooks.registry import plan_for
+from playbooks.seen import Look, page, seen
 from workers.fresh import leave_note
 from workers.looking import utc_text
 from workers.remote.door import RunId
@@ -192,9 +193,19 @@ def answer(question: dict[str, Any], tools: Tools) -> dict[str, Any]:
     if kind != "plan":
         return said
     made = plan_for(str(question.get("playbook", "declare-disaster")), tools.own.estate, name, looked.facts)
+    beside = seen(
+        tools.own.estate, name, looked.facts, Look(tools.host, looked.began, looked.ended, rpo_s(looked, name))
+    )
     if isinstance(made, HardStop):
         stop = {"hard_stop": made.data()}
-        return {**said, **stop, "ok": False, "plan": stop, "markdown": as_markdown(made)}
+        return {
+            **said,
+            **stop,
+            "ok": False,
+            "plan": stop,
+            "seen": beside,
+            "markdown": as_markdown(made, seen=page(beside)),
+        }
     slices = tools.own.slices(name)
     seal = digest(made, slices)
     return {
@@ -207,7 +218,8 @@ def answer(question: dict[str, Any], tools: Tools) -> dict[str, Any]:
         "warnings": [w.data() for w in made.warnings],
         "calls": [[step.host, step.literal] for step in made.steps if step.changes],
         "rpo_s": rpo_s(looked, name),
-        "markdown": as_markdown(made, slices),
+        "seen": beside,
+        "markdown": as_markdown(made, slices, page(beside)),
     }
 
 

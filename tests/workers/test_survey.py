@@ -108,7 +108,11 @@ def test_a_question_without_an_incident_is_answered_and_nothing_is_opened() -> N
     assert said["calls"][0][1].startswith("Invoke-CsManagementServerFailover")
     assert said["code"] in said["markdown"]
     assert ["PoolState of fe1", "Active"] in answer({"kind": "status", "pool": "fe1"}, world.tools())["readings"]
+    assert said["seen"]["looked"]["from"] == world.tools().host
+    assert f"(RPO {said['rpo_s']} s;" in said["markdown"] or said["rpo_s"] is None
+    assert "## Seen" in said["markdown"]
     stop = answer({"what": "plan", "pool": "fe9"}, world.tools())
+    assert stop["seen"]["users"] is None
     assert not stop["ok"]
     assert "fe9" in stop["markdown"]
     assert world.bot.journal.incidents() == []
