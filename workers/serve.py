@@ -29,9 +29,11 @@ from config.load import ConfigError, Configuration, load_all, load_settings
 from config.settings import Settings
 from incident.desk import Desk
 from incident.doorbell import ADVANCE, LOOK_NOW, REPLICAS, SAMPLE, SURVEY, RqDoorbell, connect_rq
+from incident.journal import REGISTER
 from incident.journals.opening import open_journal
 from incident.keys import load_keys, load_writer
 from incident.policy import Rules
+from incident.record import Record
 from incident.register import Register
 from workers import jobs
 from workers.guard import GuardedJob
@@ -106,7 +108,9 @@ def serve(bell: Bell, name: str, ready: Path | None = None, environment: Mapping
     first = load_all(settings)
     root = Root(settings, first, name)
     tools = root.tools()
-    Register(tools.journal).started(f"worker {bell} {name}", _version(), tools.host)
+    register = Register(tools.journal)
+    register.started(f"worker {bell} {name}", _version(), tools.host)
+    root.register = register.records()
     client = connect_rq(settings.store_url)
     equip(Workbench(root.tools))
     GuardedJob.allowed = dict(JOBS[bell])
@@ -142,13 +146,19 @@ class Root:
         self._pid = os.getpid()
         self._book = Book(settings.state / "denied" / f"{name}.json")
         self._book.clear()
+        self.register: tuple[Record, ...] = ()
+        """The register as it was when this worker began. It grows for years, and a job that would have to verify all of
+        it would begin later every year."""
 
     def tools(self) -> Tools:
         """Everything one job works with, from the files as they are now."""
         config, settings = self._latest(), self._settings
         keys = load_keys(settings.keys)
         writer = load_writer(self._name, state_dir=settings.state, keys=keys)
-        journal = open_journal(settings.store_url, writer, keys, settings.state, weak_ok=settings.weak_store)
+        journal = open_journal(
+            settings.store_url, writer, keys, settings.state, weak_ok=settings.weak_store,
+            known={REGISTER: self.register},
+        )  # fmt: skip
         rules = Rules(policy=config.policy, practice=bool(config.endpoints.practice))
         secret = passwords(settings, config.endpoints)
         redactor = Redactor(secret.values())

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from incident.believe import NotBelieved, believe
@@ -75,15 +76,24 @@ class SignedJournal:
     """See `incident.journal.Journal`. Threads may share it; a forked process may go on with it.
 
     `writer` None makes a reader. `copies` None keeps no copy on disk (tests, rehearsal in memory); what this
-    process has verified itself is still compared.
+    process has verified itself is still compared. `known` is what it has verified already, journal -> records from the
+    first on: compared like everything else, and not judged again.
     """
 
-    def __init__(self, store: Store, *, keys: Keys, writer: Writer | None, copies: Copies | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        keys: Keys,
+        writer: Writer | None,
+        copies: Copies | None,
+        known: Mapping[str, Sequence[Record]] = MappingProxyType({}),
+    ) -> None:
         self._store = store
         self._keys = keys
         self._writer = writer
         self._copies = copies
-        self._books: dict[str, Book] = {}
+        self._books = {name: Book(records=list(records)) for name, records in known.items()}
         self._books_lock = threading.Lock()
 
     # --- writing -------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from incident.journal import (
     WrongWriter,
 )
 from incident.journals.signed import SignedJournal
+from incident.keys import Keys
 from tests.incident.desk import (
     BOT,
     HAND,
@@ -291,6 +292,29 @@ def test_a_rewritten_journal_is_refused_by_name(kept: tuple[Any, Make]) -> None:
         make(BOT).read(A)
     with pytest.raises(BadJournal, match=r"Record 4 .* was changed after it was written"):
         make(BOT, "a host that saw nothing").read(A)
+
+
+def test_what_is_known_already_is_compared_and_not_judged_again(kept: tuple[Any, Make]) -> None:
+    store, make = kept
+    lines = list(a_short_incident(make))
+    known = {A: make(BOT).read(A)[:-2]}
+
+    def stranger(**more: Any) -> SignedJournal:
+        """It knows no writer's key, so it can believe nothing that it has to judge itself."""
+        return SignedJournal(store, keys=Keys(), writer=None, copies=None, **more)
+
+    with pytest.raises(BadJournal, match="Record 1 "):
+        stranger().read(A)
+    with pytest.raises(BadJournal, match="Record 7 "):
+        stranger(known=known).read(A)
+    store.put_raw(A, lines[:-2])
+    assert [r.line for r in stranger(known=known).read(A)] == lines[:-2]
+    store.put_raw(A, [*lines[:3], lines[3].replace(b"hydrate", b"Hydrate"), *lines[4:-2]])
+    with pytest.raises(JournalDiffers, match="Record 4 "):
+        stranger(known=known).read(A)
+    store.put_raw(A, lines[:3])
+    with pytest.raises(JournalShorter):
+        stranger(known=known).read(A)
 
 
 def test_a_journal_that_lost_its_end_is_refused(kept: tuple[Any, Make]) -> None:
