@@ -58,7 +58,13 @@ def test_each_part_alone_prints_the_settings_with_which_others_use_it(installati
         with _running(here, "worker", "look", "--ready", str(here.home / "look.ready"), **sites["settings"]):
             wait_for((here.home / "look.ready").exists, "the look worker", 60)
             plan = here.lync_dr("plan", "fe1", **sites["settings"])
+            data = json.loads(here.lync_dr("plan", "fe1", "--json", **sites["settings"]).stdout)
         assert "Invoke-CsPoolFailOver -PoolFqdn fe1.ocsguy.local -DisasterMode" in plan.stdout, plan.stderr
+        for seen in ("## Seen", "- Users affected: ", "- Data loss: ", "PoolState: fe1 Active · fe2 Active", ", TTL "):
+            assert seen in plan.stdout
+        assert data["pool"] == "fe1"
+        assert data["seen"]["pool_state"]["fe2"]["value"] == "Active"
+        assert data["seen"]["edge_next_hop"]["edge1"]["value"] == "fe1"
 
     with _running(here, "practice", "slack", "--controls", str(controls)) as process:
         slack = _said(here, "practice-slack", process)
