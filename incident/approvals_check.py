@@ -128,8 +128,11 @@ def _vote(state: Incident, policy: Policy | None, request: Request, vote: Vote) 
     if _locked(state, vote.actor, vote.seq):
         return wrong("locked", "too many wrong codes had locked this person out.")
     account = vote.actor.account
+    looked_at = account.looked_at if account is not None else None
     limit, words = (LOOK_KEPT, "24 hours") if vote.actor.via == "cli" else (FRESH, "60 s")
-    if account is not None and account.looked_at is not None and vote.at - account.looked_at > limit + WRITING:
+    if looked_at is None and vote.actor.via == "slack":
+        return wrong("unseen", "nothing says when the account was looked at.")
+    if looked_at is not None and vote.at - looked_at > limit + WRITING:
         return wrong("unseen", f"the account had not been looked at for more than {words}.")
     if (
         policy is not None

@@ -60,7 +60,9 @@ def identify(
             else f"You are not in the policy of this installation, so you may not do this. {record}"
         )
         return refuse("nobody", sentence)
-    if actor.via == "slack" and actor.account is None and need_account:
+    seen = actor.account
+    if actor.via == "slack" and need_account and (seen is None or (what == "approve" and seen.looked_at is None)):
+        # Without the moment of the look at it, a worker would not believe the vote.
         return refuse("unseen", "Slack could not say just now who you are. Nothing happened. Try again in a moment.")
     return person
 

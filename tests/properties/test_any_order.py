@@ -127,7 +127,8 @@ class Night(RuleBasedStateMachine):
     def click(self, user, extra, old, typed) -> None:
         requests = self.play.s.requests
         request = requests[0] if old else requests[-1]
-        click = c.Approve(who(user, **extra), request.number, request.nonce, request.digest[:16], CARD, typed=typed)
+        seen = who(user, **{"looked_at": self.play.now, **extra})
+        click = c.Approve(seen, request.number, request.nonce, request.digest[:16], CARD, typed=typed)
         self.play.do(click)
 
     @precondition(lambda self: self.play.s.request is not None)

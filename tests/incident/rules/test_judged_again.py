@@ -43,6 +43,7 @@ FAULTS = [
     ),
     ("unseen", "green", {"actor": who("UBO").model_copy(update={"account": None})}),
     ("unseen", "green", {"actor": who("UBO", looked_at=T1)}),
+    ("unseen", "green", {"actor": who("UBO", looked_at=None)}),
     ("stale", "green", {"digest": "8a" * 32}),
     ("stale", "green", {"nonce": "another"}),
     ("card", "green", {"card": CardRef(team=TEAM, channel="C0OTHER", ts="9.9")}),

@@ -39,6 +39,7 @@ CLICKS = [
     ("APR028E", by(who("UBO", invited=True)), "invited"),
     ("APR029E", by(who("UBO", mail_confirmed=False)), "mail address"),
     ("APR033E", by(UNSEEN), "Slack could not say"),
+    ("APR033E", by(who("UBO", looked_at=None)), "Slack could not say"),
     ("APR031E", replace(by(who("bo", via="cli")), card=None), "Wrong code, 1 of 3"),
     ("APR040E", replace(by(who("UBO")), nonce="other"), "no open question"),
     ("APR040E", replace(by(who("UBO")), request=7), "no open question"),
