@@ -279,13 +279,24 @@ class Check:
 
 
 class Story:
-    """What has been asked, approved, begun and ruled, up to one record. Who held which right cannot be seen here."""
+    """What has been asked, approved, begun and ruled, up to one record.
+
+    Which roles a person held stands in the policy, not here; what Slack said of their account when they spoke does.
+    """
 
     def __init__(self) -> None:
         self.asker: Any = None
+        self.asker_trouble = "nobody had declared anything"
+        self.pool = ""
         self.plans: dict[str, Any] = {}
+        self.newest: Any = None
         self.asked: dict[int, Any] = {}
+        self.cards: set[Any] = set()
+        self.insisted: set[int] = set()
         self.votes: dict[int, list[Any]] = {}
+        self.bad: dict[int, list[str]] = {}
+        self.codes: dict[str, int] = {}
+        self.until = ""
         self.over: set[int] = set()
         self.shut: set[str] = set()
         self.begun: Any = None
@@ -300,15 +311,19 @@ class Story:
         body, person = r["body"], (r["actor"] or {}).get("person")
         kind = body["kind"]
         if kind == "declared":
-            self.asker = person
+            self.asker, self.asker_trouble, self.pool = person, trouble(r["actor"]), body["pool"]
         elif kind == "planned":
-            self.plans[body["digest"]] = body["plan"]
+            self.plans[body["digest"]], self.newest = body["plan"], body
         elif kind == "asked":
             self.asked[body["request"]] = body
+        elif kind == "card_posted":
+            self.cards.add((body["request"], *place(body["card"])))
+        elif kind == "still_disaster" and person == self.asker and not trouble(r["actor"]):
+            self.insisted.add(body["request"])
         elif kind == "locked_out":
             self.shut.add(body["person"])
-        elif kind == "voted" and person not in self.shut:
-            self.votes.setdefault(body["request"], []).append((r["at"], person, body))
+        elif kind == "voted":
+            self.voted(r, person)
         elif kind in ("declined", "lapsed", "voided", "revoked"):
             self.over.add(body["request"])
             if self.begun is not None and self.begun["request"] == body["request"] and not self.changed:
@@ -320,17 +335,54 @@ class Story:
             self.stopped = kind == "stop_ordered"
             if kind == "went_on" and person in self.shut:
                 return ["a stop was lifted by somebody who was locked out"]
+            if kind == "went_on" and (wrong := trouble(r["actor"])):
+                return [f"a stop was lifted, and {wrong}"]
         elif kind == "step_failed":
-            self.failed[body["step"]] = body
-        elif kind == "ruling_voted" and person not in self.shut:
+            ended = self.last.get(body["step"], {}).get("result")
+            self.failed[body["step"]] = {**body, "unknown": ended in ("unknown", "not_begun")}
+        elif kind == "ruling_voted" and person not in self.shut and not trouble(r["actor"]):
             self.words.setdefault((body["step"], body["attempt"]), {})[person] = body["verdict"]
         elif kind == "ruling":
             return self.ruled(body)
         elif kind == "outcome":
             self.last[body["step"]] = {**self.last.get(body["step"], {}), "result": body["result"]}
         elif kind == "intent":
-            return self.sent(body)
+            return self.sent(body, r["at"])
         return []
+
+    def voted(self, r: Any, person: Any) -> None:
+        """One approval from its own record: kept as good, or why it is worth nothing."""
+        body, actor = r["body"], r["actor"] or {}
+        asked = self.asked.get(body["request"]) or {}
+        step, card, slack = actor.get("code_step"), body["card"], actor.get("via") == "slack"
+        looked = (actor.get("account") or {}).get("looked_at")
+        red = asked.get("level") == "red"
+        faults = {
+            "an approval came in, and " + (wrong := trouble(r["actor"])): wrong,
+            "the asker approved their own request": person == self.asker,
+            "an approval of somebody who was locked out": person in self.shut,
+            "an approval of another question or another plan": not asked
+            or (body["digest"], body["nonce"]) != (asked["digest"], asked["nonce"]),
+            "an approval when the question was over": asked and r["at"] >= later(asked["expires"]),
+            "an approval from no card of this question": slack if card is None else
+            (body["request"], *place(card)) not in self.cards,
+            "an approval of an account that had not been looked at within 60 s": slack
+            and (not looked or r["at"] > later(looked, 62)),
+            "an approval of an account that had not been looked at within 24 hours": not slack
+            and looked and r["at"] > later(looked, 24 * 3600 + 2),
+            "an approval under red without the pool's name": red
+            and (body["typed"] or "").strip().casefold() != self.pool.casefold(),
+            "an approval under red before the asker insisted": red and body["request"] not in self.insisted,
+            "an approval with a one-time code that was used before": step is not None
+            and step <= self.codes.get(person, -1),
+        }  # fmt: skip
+        if step is not None:
+            self.codes[person] = max(step, self.codes.get(person, -1))
+        found = [text for text, is_so in faults.items() if is_so]
+        if found:
+            self.bad.setdefault(body["request"], []).extend(f"record {r['seq']} is {text}" for text in found)
+        else:
+            self.votes.setdefault(body["request"], []).append((person, body))
 
     def start(self, r: Any) -> list[str]:
         """Two different people at least, about this plan, while the question was open, and in time."""
@@ -339,28 +391,33 @@ class Story:
         if asked is None:
             return ["the run begins under a question that was never asked"]
         said = []
-        if asked["digest"] != body["digest"] or body["digest"] not in self.plans:
+        if asked["digest"] != body["digest"] or self.newest is None or body["digest"] != self.newest["digest"]:
             said.append("the run begins with another plan than was asked about")
+        elif shown_otherwise(self.newest, asked["level"]):
+            said.append("the colour or the warnings on the card were not those of the plan under it")
         if body["request"] in self.over:
             said.append("the run begins under a question that was over")
         if not self.asker or asked["asker"] != self.asker:
             said.append("the question names another asker than the declaration")
-        votes = [
-            (at, person, vote)
-            for at, person, vote in self.votes.get(body["request"], ())
-            if person and (vote["digest"], vote["nonce"]) == (asked["digest"], asked["nonce"])
-            and at <= later(asked["expires"])
-        ]  # fmt: skip
-        others = {person for _, person, _ in votes} - {self.asker}
+        if self.asker_trouble:
+            said.append(f"who asked may not ask: {self.asker_trouble}")
+        if asked["level"] == "red" and body["request"] not in self.insisted:
+            said.append("under the red warning the asker had not insisted")
+        said += self.bad.get(body["request"], [])
+        votes = self.votes.get(body["request"], [])
+        others = {person for person, _ in votes}
         needed = max(1, asked["others_needed"], max(2, asked["quorum"]) - bool(asked["asker_counts"]))
         if len(others) < needed:
             said.append(f"{len(others)} persons beside the asker had approved this plan, and {needed} are due")
-        ends = [vote["window_ends"] for _, _, vote in votes if vote["window_ends"]]
-        if ends and r["at"] > later(max(ends)):
+        ends = [vote["window_ends"] for _, vote in votes if vote["window_ends"]]
+        self.until = later(max(ends)) if ends else ""
+        if not ends:
+            said.append("the question was not approved")
+        elif r["at"] > self.until:
             said.append("the run begins after its time was over")
         return said
 
-    def sent(self, body: Any) -> list[str]:
+    def sent(self, body: Any, at: str) -> list[str]:
         """The call of the approved plan's own step, whatever the intent says of itself."""
         if self.begun is None:
             return ["a call was sent, and no run had begun under an approval"]
@@ -378,6 +435,8 @@ class Story:
         )
         if self.stopped and not follows:
             said.append(f"step {key} was sent while a stop was standing")
+        if not self.changed and at > self.until:
+            said.append(f"step {key} was sent first, after the time to begin was over")
         if self.aborted:
             said.append(f"step {key} was sent after people had ended the run")
         fresh = last is None or follows or key in self.again
@@ -390,7 +449,7 @@ class Story:
         return said
 
     def ruled(self, body: Any) -> list[str]:
-        """Each person of a ruling has said so; two of them where what was sent once may be half done."""
+        """Each person of a ruling has said so about this failure, and there are as many as the verdict needs."""
         key, verdict, persons = body["step"], body["verdict"], set(body["persons"])
         if verdict == "retry":
             self.again.add(key)
@@ -400,13 +459,69 @@ class Story:
             return [f"the ruling about step {key} names people who had not said so"]
         plan = self.plans.get(self.begun["digest"]) if self.begun else None
         step: Any = next((s for s in (plan or {}).get("steps", ()) if s["id"] == key), {})
-        failed, result = self.failed.get(key, {}), self.last.get(key, {}).get("result")
-        unknown, begun = result in ("unknown", "not_begun"), failed.get("begun")
-        documented = step.get("rerun") == "documented" and begun in ("not_begun", "done")
-        sure = not unknown and (begun == "not_begun" or documented)
-        if verdict == "retry" and (step.get("effect") or "once") == "once" and not sure and len(persons) < 2:
-            return [f"one person alone ruled that step {key} runs again, and two are due"]
+        failed = self.failed.get(key)
+        if failed is None or failed["attempt"] != body["attempt"]:
+            return [f"the ruling about step {key} is not about its present failure"]
+        if len(persons) < (due := persons_due(step, failed, verdict)):
+            words = {"retry": "runs again", "done": "counts as done", "skip": "is left out", "abort": "ends the run"}
+            return [f"{len(persons)} person alone ruled that step {key} {words[verdict]}, and {due} are due"]
         return []
+
+
+def persons_due(step: Any, failed: Any, verdict: str) -> int:
+    """How many persons the verdict needs: two where nobody can be sure what a call sent once has done."""
+    begun, once = failed["begun"], (step.get("effect") or "once") == "once"
+    certain = not failed["unknown"]
+    if verdict == "done":
+        return 1 if begun == "done" else 2
+    if not once:
+        return 1
+    if verdict == "retry":
+        documented = step.get("rerun") == "documented" and begun in ("not_begun", "done")
+        return 1 if certain and (begun == "not_begun" or documented) else 2
+    return 1 if verdict == "abort" and certain and begun in ("not_begun", "done") else 2
+
+
+FLAGS = {
+    "bot": "was a bot",
+    "stranger": "came through a shared channel",
+    "guest": "was a guest",
+    "deleted": "was deactivated",
+    "invited": "had not joined yet",
+}
+
+
+def trouble(actor: Any) -> str:
+    """Why who said this may not say it, as far as their own record shows; empty where nothing speaks against them."""
+    if not actor or not actor.get("person"):
+        return "who said it is no person"
+    account = actor.get("account")
+    if account is None and actor.get("via") == "slack":
+        return f"the account of {actor['person']} was not looked at"
+    if actor.get("via") == "cli" and actor.get("code_step") is None:
+        return f"{actor['person']} did not prove who they are in the terminal"
+    said = [words for flag, words in FLAGS.items() if (account or {}).get(flag)]
+    if account and not account.get("mail_confirmed", True):
+        said.append("had no confirmed mail address")
+    return f"the account of {actor['person']} {said[0]}" if said else ""
+
+
+def place(card: Any) -> tuple[Any, Any, Any]:
+    """Where a card stands, whoever it was for."""
+    return card["team"], card["channel"], card["ts"]
+
+
+def shown_otherwise(planned: Any, level: str) -> bool:
+    """Whether what people saw, which no digest covers, is not what stands in the plan, which its digest covers."""
+    plan = planned["plan"]
+    if "warnings" not in plan:
+        return False
+    levels = {w.get("level") for w in plan["warnings"]}
+    due = "red" if "red" in levels else "amber" if levels else "green"
+    shown = [(w["level"], w["why"], w["do"]) for w in planned["warnings"]]
+    return {planned["level"], level} != {due} or shown != [
+        (w.get("level"), w.get("text"), w.get("todo")) for w in plan["warnings"]
+    ]
 
 
 def literal(act: Any) -> str:
@@ -419,9 +534,9 @@ def literal(act: Any) -> str:
     return " ".join(parts)
 
 
-def later(moment: str) -> str:
-    """Two seconds later: from a decision until its record has a time of its own."""
-    at = datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")) + datetime.timedelta(seconds=2)
+def later(moment: str, seconds: int = 2) -> str:
+    """So much later; two seconds lie between a decision and the time its record has of its own."""
+    at = datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")) + datetime.timedelta(seconds=seconds)
     return at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:23] + "Z"
 
 
