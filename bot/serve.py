@@ -6,7 +6,6 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -19,13 +18,11 @@ from bot.narrator import Narrator
 from bot.notes import Notes
 from bot.outbox import Outbox
 from bot.policy_now import PolicyNow
+from bot.turned_away import TurnedAway
 from bot.watch import Outside, Waits, Watch
 from bot.web import Me, SlackTrouble, asker, check_app_token, introduce, web_client
-from incident.codes import reason_code
 from incident.desk import Desk
 from incident.doorbell import Doorbell
-from incident.events import Refused
-from incident.journal import REGISTER, JournalError, Moved
 from incident.one_time import Seeds
 from playbooks.estate import Estate
 
@@ -103,6 +100,7 @@ class Bot:
             house.desk, house.doorbell, house.estate, self.accounts, self.narrator, self.reader, self.ask, house.seeds,
             house.clock, lambda: self.watch.clock_off_s,
         )  # fmt: skip
+        self.turned_away = TurnedAway(house.desk.journal)
         self.doors: Doors | None = None
         self.socket: Socket | None = None
         self.http: HttpDoor | None = None
@@ -116,7 +114,7 @@ class Bot:
         self.doors = Doors(self.client, me, self.conversation, self.reader, self.ask, self.house.notes)
         if slack.http_listen:
             host, _, port = slack.http_listen.rpartition(":")
-            self.http = HttpDoor(self.doors, slack.signing_secret, (host or "127.0.0.1", int(port)), self._refuse)
+            self.http = HttpDoor(self.doors, slack.signing_secret, (host or "127.0.0.1", int(port)), self.turned_away)
             self.http.start()
         else:
             check_app_token(slack.app_token, slack.api_url)
@@ -134,6 +132,7 @@ class Bot:
             self.socket.leave()
         if self.http is not None:
             self.http.stop()
+        self.turned_away.stop()
         if self.doors is not None:
             self.doors.stop()
         self.watch.stop()
@@ -147,21 +146,6 @@ class Bot:
                 f"The bot token belongs to the workspace {me.team}, the policy file says team = {policy.team}. One of "
                 "the two is wrong; nothing was started."
             )
-
-    def _refuse(self, why: str, sentence: str) -> None:
-        """A request that Slack did not send: into the register, at most once a minute for each reason."""
-        log.warning(sentence)
-        event = Refused(why=reason_code(why, "request"), what="request", text=sentence)
-        journal = self.house.desk.journal
-        try:
-            if not self.house.notes.once(f"refused:{why}", 60):
-                return
-            for _ in range(20):
-                with suppress(Moved):
-                    journal.append(journal.head(REGISTER), [event])
-                    return
-        except JournalError as bad:
-            log.warning("A refused request could not be recorded: %s", bad)
 
     def _upload(self, channel: str, thread: str, name: str, content: bytes, comment: str) -> None:
         self.client.files_upload_v2(

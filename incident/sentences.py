@@ -58,7 +58,8 @@ def _voted(e: ev.Voted) -> str:
 
 
 def _refused(e: ev.Refused) -> str:
-    times = f" {e.count} times by now." if e.count > 1 else ""
+    since = "since the record before" if e.what == "request" else "by now"
+    times = f" {e.count} times {since}." if e.count > 1 else ""
     return f"Refused ({e.what}): {e.text}{times}"
 
 

@@ -78,7 +78,7 @@ ATTACKS: dict[str, Attack] = {
     ),
     "B1": Attack(
         "no or a bad signature, a bad time",
-        "checked on the raw body before anything is read. REF080E",
+        "checked on the raw body before anything is read. REF080E, the first at once, the others counted each minute",
         more=("bot/test_doors.py::test_only_what_slack_signed_comes_in_and_only_once",),
     ),
     "B2": Attack("the same signed body again", "seen once, for 15 minutes. REF081E"),

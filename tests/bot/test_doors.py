@@ -25,7 +25,8 @@ from bot.draw.reader import Reader
 from bot.identity import Accounts, Identified, NotAllowed, ids_of, who
 from bot.serve import Bot
 from bot.web import CannotListen, SlackTrouble, asker, check_app_token, introduce, web_client
-from incident.events import Account
+from incident.events import Account, Refused
+from incident.journal import REGISTER
 from incident.policy import MailPolicy, PagerPolicy
 from tests.bot.stage import Slack, Stage
 from tests.waiting import wait_for
@@ -76,6 +77,10 @@ def test_only_what_slack_signed_comes_in_and_only_once(door: tuple[Stage, str]) 
     incident = stage.world.bot.journal.incidents()[0].incident
     wait_for(lambda: "APR001I" in [r.code for r in stage.world.bot.records(incident)], "the question")
     assert "INC002I" not in [r.code for r in stage.world.bot.records(incident)]
+    stage.stop_bot()
+    said = [r.event for r in stage.world.bot.journal.read(REGISTER) if isinstance(r.event, Refused)]
+    assert sum(event.count for event in said if event.why == "REF080E") == len(refused)
+    assert sum(event.count for event in said if event.why == "REF081E") == 1
 
 
 def test_wrong_tokens_and_no_slack_are_one_sentence(slack: Slack, tmp_path: Path) -> None:
