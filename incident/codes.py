@@ -81,6 +81,7 @@ _REASONS: Final = (
     Reason("impossible_time", "070", "The outage cannot have begun then.", ("REF",)),
     Reason("no_follow_up", "071", "There is no such open follow-up.", ("REF",)),
     Reason("pair_busy", "072", "The pair of pools belongs to another open incident.", ("REF",)),
+    Reason("false_claim", "074", "The store has a claim on the pair that no open incident made.", ("REF",)),
     Reason("nothing_to_confirm", "073", "Nothing has been moved yet, so there is no service to confirm.", ("REF",)),
     # what came over HTTP
     Reason("forged", "080", "The request did not bear Slack's signature over these bytes and this time.", ("REF",)),

@@ -335,9 +335,19 @@ class Desk:
     def declare(self, command: Declare) -> Answer:
         """Opens an incident, joins the one that is open for this pool, or takes over from the pair's other one."""
         pair = pair_of(command.pool, command.partner)
+        claimed = ""
         for attempt in range(TRIES):
             busy = next((i for i in self.journal.incidents() if i.open and i.pair == pair), None)
-            answer = self._declared_over(command, busy) if busy else self._open(command, pair, None)
+            # Looked at before the store is asked again: an incident that ends frees its claim in the same stroke.
+            ended = bool(claimed) and self._ended(claimed)
+            try:
+                answer = self._declared_over(command, busy) if busy else self._open(command, pair, None)
+            except NoSuchIncident as none:
+                return self._claimed_by_none(command, pair, none.incident)
+            except PairBusy as other:
+                if ended and other.by == claimed:
+                    return self._claimed_by_none(command, pair, claimed)
+                claimed, answer = other.by, None
             if answer is not None:
                 return answer
             self._pause(random.uniform(0, min(0.05, 0.002 * 2 ** min(attempt, 5))))
@@ -361,6 +371,27 @@ class Desk:
             events = self._ending(old, linked)
             return self._open(linked, pair_of(command.pool, command.partner), Over(folded.head, events))
 
+    def _ended(self, incident: str) -> bool:
+        """Whether no record says that this incident is open."""
+        try:
+            return bool(self.state(incident).closed)
+        except NoSuchIncident:
+            return True
+
+    def _claimed_by_none(self, command: Declare, pair: str, by: str) -> Answer:
+        """The store has a claim that no open incident made. It is not overruled here: whoever could write it could
+        also have written over a true one."""
+        decided = decide(None, command, self._rules_for(command), self.clock())
+        if isinstance(decided, Refusal):
+            return self._outside(decided, "")
+        name = by if is_name(by) else "something that is no incident"
+        text = (
+            f"The store says that {name} has {pair}, and no such incident is open: somebody wrote into the store by "
+            "hand. Nothing happened. Whoever runs the store must delete this claim (docs/security.md, “A false "
+            "claim”). Until then follow the printed runbook."
+        )
+        return self._outside(no(self._case(None), "false_claim", "declare", text, command.actor), "")
+
     def _ending(self, old: Incident, command: Declare) -> tuple[Event, ...]:
         """What is written in the incident whose pair is taken over."""
         why = f"{command.pool} was declared instead"
@@ -383,7 +414,11 @@ class Desk:
                 self.journal.open(incident, pair, decided, over=over)
             except IncidentExists:
                 continue
-            except (PairBusy, Moved):
+            except PairBusy:
+                if over is None:
+                    raise
+                return None
+            except Moved:
                 return None
             return Answer(incident, self.state(incident), decided, opened=True)
         raise TooBusy(f"Every name for {day}-{command.pool} is taken.")

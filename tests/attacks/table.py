@@ -98,6 +98,7 @@ ATTACKS: dict[str, Attack] = {
             "hostile/test_the_store_lies.py::test_a_journal_that_was_tampered_with_starts_nothing",
             "hostile/test_the_store_lies.py::test_a_stolen_lease_only_delays",
             "hostile/test_the_store_lies.py::test_stolen_holds_and_flooded_bells_only_delay",
+            "hostile/test_the_store_lies.py::test_a_planted_claim_on_the_pair_is_refused_as_what_it_is_until_it_is_deleted",
             "workers/test_trust_nobody.py::test_a_forged_record_halts_the_hands",
             "workers/test_trust_nobody.py::test_another_plan_in_the_name_of_a_true_worker_is_not_the_approved_one",
             "workers/test_trust_nobody.py::test_a_cut_tail_halts_the_hands_of_a_host_that_saw_it",

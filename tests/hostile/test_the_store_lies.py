@@ -5,7 +5,7 @@ directly, behind the product's back, and the hands are rung. No server sees a ca
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import redis
 
-from incident.commands import TakeHand
+from incident.commands import Cancel, Declare, TakeHand
 from incident.copies import Copies
 from incident.desk import Desk
 from incident.events import Event, Planned, Rechecked, RunStarted, Voted
+from incident.journal import REGISTER
 from incident.journals.redis import RedisStore, connect
 from incident.journals.signed import SignedJournal
 from incident.keys import Writer
@@ -174,6 +175,54 @@ def test_stolen_holds_and_flooded_bells_only_delay(night: Redis) -> None:
     ending = night.advance()
     assert "holds" in ending.sentence or "hold" in type(ending).__name__.lower()
     assert night.sites.told == []
+
+
+DECLARE = Declare(
+    actor=who("rita"), playbook="declare-disaster", pool="fe1", pool_fqdn="fe1.x", site="London", partner="fe2",
+    partner_fqdn="fe2.x", partner_site="Leeds", users=4212, reason="dc1 power", raw="", channel="C0INC",
+)  # fmt: skip
+NOBODYS = ("20000101-fe9-a", "../keys *everyone*")
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("by", NOBODYS)
+def test_a_planted_claim_on_the_pair_is_refused_as_what_it_is_until_it_is_deleted(
+    night: Redis, by: str, listed: bool
+) -> None:
+    """Not overruled: whoever plants one could also have written over a true one. Whoever declares learns what to do."""
+    night.raw.hset("lync-dr:pairs", "fe1+fe2", by)
+    if listed:
+        night.raw.hset("lync-dr:heads", by, "3 " + "0" * 64)
+        night.raw.hset("lync-dr:open", by, "1")
+    answer = night.bot.declare(DECLARE)
+    assert answer.refusal is not None
+    assert answer.refusal.code == "REF074E"
+    for words in (
+        "fe1+fe2",
+        "no such incident is open",
+        "Nothing happened",
+        "must delete this claim",
+        "printed runbook",
+    ):
+        assert words in answer.refusal.text
+    assert (by in answer.refusal.text) == (by == NOBODYS[0]), "what is no name is not repeated"
+    assert [r.code for r in night.bot.records(REGISTER)][-1] == "REF074E"
+    outsider = night.bot.declare(replace(DECLARE, actor=who("olaf")))
+    assert outsider.refusal is not None
+    assert outsider.refusal.code == "REF021E"
+    night.raw.hdel("lync-dr:pairs", "fe1+fe2")
+    assert night.bot.declare(DECLARE).opened
+
+
+def test_a_claim_in_the_name_of_an_incident_that_has_ended_is_refused_too(night: Redis) -> None:
+    first = night.bot.declare(DECLARE)
+    assert first.state is not None
+    assert night.bot.do(first.incident, Cancel(who("rita"))).ok
+    night.raw.hset("lync-dr:pairs", "fe1+fe2", first.incident)
+    answer = night.bot.declare(DECLARE)
+    assert answer.refusal is not None
+    assert answer.refusal.code == "REF074E"
+    assert first.incident in answer.refusal.text
 
 
 class ClockOff:
