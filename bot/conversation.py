@@ -52,6 +52,8 @@ INSIDE: Final = ("lync.commands", "lync.follow_ups", "lync.stakeholders")
 RINGING: Final = (do.GoOn, do.Confirm)
 """Beside votes and rulings, the words after which a hand has something to do. Nothing else may wake one: a late start
 first asks Slack again, which the reconciler does."""
+NO_MESSAGE: Final = "none"
+"""Where a press stands that came from no message (an App Home tab, say): in no place of ours. Typed words have none."""
 STOPPING: Final = "Stop ordered. The step in flight goes on; nothing after it starts."
 HELP: Final = (
     "/lync declare-disaster <pool> [since hh:mm] [reason]",
@@ -377,7 +379,7 @@ class Conversation:
         action = str(pressed.get("action_id") or "")
         container = payload.get("container") or {}
         channel = str((payload.get("channel") or {}).get("id") or container.get("channel_id") or "")
-        ts = str((payload.get("message") or {}).get("ts") or container.get("message_ts") or "")
+        ts = str((payload.get("message") or {}).get("ts") or container.get("message_ts") or NO_MESSAGE)
         url, trigger = str(payload.get("response_url") or ""), str(payload.get("trigger_id") or "")
         try:
             if action in INSIDE and self.reader.policy.by_slack(*ids_of(payload, self.reader.policy)) is None:
@@ -444,10 +446,13 @@ class Conversation:
         incident = pool_of[1] if pool_of[0] == "v1" and len(pool_of) > 1 else click.value
         simple: dict[str, tuple[Callable[[], Command], str]] = {
             "lync.stop": (lambda: do.Stop(click.actor), STOPPING),
-            "lync.go_on": (lambda: do.GoOn(click.actor), "The stop is lifted."),
+            "lync.go_on": (lambda: do.GoOn(click.actor, self._copy(click, incident)), "The stop is lifted."),
             "lync.lead": (lambda: do.TakeLead(click.actor), "You lead now."),
             "lync.close": (lambda: do.Close(click.actor), "Closed."),
-            "lync.confirm": (lambda: do.Confirm(click.actor), "Confirmed: it works. It stands in the record."),
+            "lync.confirm": (
+                lambda: do.Confirm(click.actor, copy=self._copy(click, incident)),
+                "Confirmed: it works. It stands in the record.",
+            ),
             "lync.cancel": (lambda: do.Cancel(click.actor), "Cancelled. Nothing was changed."),
             "lync.false_alarm": (
                 lambda: do.Cancel(click.actor, false_alarm=True), "Closed as a false alarm. Nothing was changed."
@@ -475,6 +480,10 @@ class Conversation:
              if (c.channel, c.ts) == (click.channel, click.ts)), None,
         )  # fmt: skip
         return known or CardRef(team=self.reader.policy.team, channel=click.channel, ts=click.ts)
+
+    def _copy(self, click: Click, incident: str) -> bool:
+        """Whether the pressed message is none that a bot of this installation posted for this incident."""
+        return not self.narrator.stands(incident, click.channel, click.ts)
 
     def _vote(self, click: Click, typed: str | None = None, code: Code | None = None, short: str = "") -> Answer:
         incident, number, nonce, digest = _approval(click.value)
@@ -531,7 +540,8 @@ class Conversation:
     def _rule(self, click: Click, why: str) -> Post:
         _, incident, step, attempt, verdict = (click.value.split("|") + [""] * 5)[:5]
         place = CardRef(team=self.reader.policy.team, channel=click.channel, ts=click.ts) if click.ts else None
-        command = do.Rule(click.actor, step, _number(attempt), _verdict(verdict), why, place)
+        copy = place is not None and self._copy(click, incident)
+        command = do.Rule(click.actor, step, _number(attempt), _verdict(verdict), why, place, copy)
         answer = self.desk.do(incident, command)
         if answer.refusal is not None or answer.state is None:
             return self._refused(answer, answer.state)

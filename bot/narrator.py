@@ -462,6 +462,23 @@ class Narrator:
                 return
             self._stopping.wait(0.05)
 
+    def stands(self, incident: str, channel: str, ts: str, limit_s: float = 1.5) -> bool:
+        """Whether a post of this incident stands there, by what the bots of this installation remember together.
+
+        A press may be faster than the note of where its message stands: while a post is on its way it is waited for.
+        Raises `JournalError` where the notes cannot be asked.
+        """
+        book, until = bookname(incident), time.monotonic() + limit_s
+        while not self.outbox.key_of(book, channel, ts):
+            posts = [text for key, text in self.notes.book(book).items() if ":" in key]
+            places = [Sent.of(text) for text in posts]
+            if any(sent is not None and (sent.channel, sent.ts) == (channel, ts) for sent in places):
+                return True
+            if None not in places or time.monotonic() > until:
+                return False
+            self._stopping.wait(0.05)
+        return True
+
     # --- the reconciler's words ---------------------------------------------------------------------------
 
     def notices_of(self, incident: str) -> tuple[str, ...]:

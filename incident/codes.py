@@ -51,7 +51,7 @@ _REASONS: Final = (
     # the request
     Reason("nonce", "040", "The click belongs to no approval question of this incident.", ("APR",)),
     Reason("stale", "041", "The click carries another plan's digest.", ("APR",)),
-    Reason("card", "042", "The click came from a copy: this message is no card of the request.", ("APR",)),
+    Reason("card", "042", "The click came from a copy: this message is no card of the request, or none of the bot's."),
     Reason("late", "043", "The request was approved already.", ("APR",)),
     Reason("declined", "044", "The request was declined already.", ("APR",)),
     Reason("expired", "045", "The request has expired: neither yes nor no.", ("APR",)),

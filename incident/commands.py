@@ -184,6 +184,8 @@ class Rule:
     verdict: Verdict
     reason: str = ""
     card: CardRef | None = None
+    copy: bool = False
+    """Pressed on a message that the bot did not post for this incident."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,8 @@ class GoOn:
     """Lift the stop."""
 
     actor: Actor
+    copy: bool = False
+    """See `Rule`."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,8 @@ class Confirm:
 
     actor: Actor
     text: str = ""
+    copy: bool = False
+    """See `Rule`."""
 
 
 @dataclass(frozen=True)

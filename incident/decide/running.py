@@ -7,7 +7,7 @@ from incident.commands import Confirm, GoOn, Refusal, Rule, Stop
 from incident.decide.case import Case, Result, no
 from incident.decide.requests import as_person, open_or_refusal
 from incident.decide.who import authorise, identify, unproven
-from incident.events import Actor, Confirmed, Event, Ruling, RulingVoted, StopOrdered, WentOn
+from incident.events import Actor, CardRef, Confirmed, Event, Ruling, RulingVoted, StopOrdered, WentOn
 from incident.plans import changes, is_task
 from incident.policy import Person
 from incident.state import Failure, StepState
@@ -44,6 +44,8 @@ def go_on(case: Case, command: GoOn) -> Result:
         return who
     if closed := open_or_refusal(case, "go_on", command.actor):
         return closed
+    if command.copy:
+        return _copied(case, "go_on", command.actor)
     if case.incident.stop is None:
         return no(case, "not_stopped", "go_on", "No stop is standing.", command.actor)
     if case.pair_with:
@@ -59,6 +61,8 @@ def rule(case: Case, command: Rule) -> Result:
         return who
     if closed := open_or_refusal(case, "ruling", command.actor):
         return closed
+    if command.copy:
+        return _copied(case, "ruling", command.actor, command.card)
     step = _waiting(case, command.step)
     if step is None or step.failure is None:
         title = _title(case.incident.step(command.step), command.step)
@@ -73,6 +77,15 @@ def rule(case: Case, command: Rule) -> Result:
         text = f"You have said so already. {_more(missing)} must say the same."
         return no(case, "said", "ruling", text, command.actor, card=command.card)
     return _ruled(case, command, who, step, failure)
+
+
+def _copied(case: Case, what: str, actor: Actor, card: CardRef | None = None) -> Refusal:
+    """A button with these words could be drawn on anything; only what the bot posted says truly what it does."""
+    text = (
+        "This message is not one of the bot's for this incident, so the button does nothing. Nothing happened. Use the "
+        "board or the newest message about it, or type the command: /lync help"
+    )
+    return no(case, "card", what, text, actor, card=card)
 
 
 def _waiting(case: Case, key: str) -> StepState | None:
@@ -126,6 +139,8 @@ def confirm(case: Case, command: Confirm) -> Result:
         return who
     if closed := open_or_refusal(case, "confirm", command.actor):
         return closed
+    if command.copy:
+        return _copied(case, "confirm", command.actor)
     state = case.incident
     first = next((s for s in state.steps if not s.settled), None)
     moving = next((s for s in state.steps if changes(s) and not s.settled), None)

@@ -74,7 +74,11 @@ ATTACKS: dict[str, Attack] = {
         "one card decides another question", "incident, question and nonce come from the button. APR040E, APR042E"
     ),
     "A16": Attack(
-        "a copied, quoted, forwarded or forged card", "team, channel and time stamp of our own posts. APR042E"
+        "a copied, quoted, forwarded or forged card",
+        "team, channel and time stamp of our own posts. APR042E; so for rulings, going on and “It works”: REF042E",
+        more=(
+            "bot/test_flows.py::test_a_copy_of_a_button_decides_nothing_and_the_true_one_does_so_also_after_a_restart",
+        ),
     ),
     "B1": Attack(
         "no or a bad signature, a bad time",

@@ -12,7 +12,10 @@ from cli.someone import Seen, Someone, label_of, walk
 from config.load import load_policy
 from incident.events import Refused
 from tests.bot.stage import POLICY_FILE, Slack, Stage, on_stage
+from tests.waiting import wait_for
 from tests.workers.test_advance import POOL, red_and_done, red_and_half, red_and_untouched
+
+BOT = "UBOTLYNC"
 
 
 def press(who: Someone, seen: Seen, label: str) -> dict[str, object]:
@@ -49,6 +52,50 @@ def test_red_text_a_stop_and_one_operator_runs_it_again(stage: Stage) -> None:
     chen.type("C0INC", "/lync audit 20991231-fe9-a")
     none = " ".join(chen.find("There is no incident 20991231-fe9-a", ephemeral=True).text.split())
     assert re.search(r"The newest: \d{8}-fe1-a\. Type /lync audit and one of these\.", none), none
+
+
+def test_a_copy_of_a_button_decides_nothing_and_the_true_one_does_so_also_after_a_restart(
+    stage: Stage,
+) -> None:
+    """Somebody with the bot's token posts the red message again, or draws its buttons under other words."""
+    rita, bo, chen = (stage.slack.someone(k) for k in ("rita", "bo", "chen"))
+    stage.world.sites.tricks[POOL] = [red_and_untouched]
+    rita.type("C0INC", "/lync declare-disaster fe1")
+    press(bo, bo.find("APPROVE?", dm=True, button="Approve"), "Approve")
+    failed = chen.find("FAILED", channel="C0INC", button="Run again")
+    incident = stage.world.bot.journal.incidents()[-1].incident
+
+    def copied(seen: Seen, *words: str, button: str) -> Seen:
+        stage.slack.admin("post", channel="C0GEN", user=BOT, like={"channel": "C0INC", "ts": seen.ts, "action": ""})
+        return chen.find(*words, channel="C0GEN", button=button)
+
+    copy = copied(failed, "FAILED", button="Run again")
+    press(chen, copy, "Run again")
+    chen.find("This message is not one of the bot's", ephemeral=True)
+    press(bo, copy, "Skip")
+    bo.submit({"Why?": "it says so"})
+    bo.find("This message is not one of the bot's", ephemeral=True)
+    chen.type("C0INC", "/lync stop wait")
+    stopped = chen.find("STOPPED by Chen Wu", channel="C0INC", button="Go on")
+    press(chen, copied(stopped, "STOPPED", button="Go on"), "Go on")
+    # A tab or a dialog that was opened past the bot has no message at all.
+    nowhere = {"message": {"ts": ""}, "container": {"message_ts": "", "type": "view"}}
+    button = {"channel": "C0INC", "ts": stopped.ts, "action": "lync.go_on"}
+    stage.slack.admin("forge", press=button, user="UDANA", change=nowhere)
+    wait_for(lambda: codes(stage, incident).count("REF042E") == 4, "all four in the record")
+    assert not {"RUL001I", "RUL002I", "STO002I"} & set(codes(stage, incident))
+    assert stage.world.bot.state(incident).stop is not None
+
+    beside = Bot(stage.house())
+    assert beside.narrator.stands(incident, failed.channel, failed.ts)
+    assert beside.narrator.stands(incident, stopped.channel, stopped.ts)
+    assert not beside.narrator.stands(incident, copy.channel, copy.ts)
+    stage.stop_bot()
+    stage.start()
+    press(bo, stopped, "Go on")
+    chen.find("Lifted by Bo Lund", channel="C0INC")
+    press(chen, failed, "Run again")
+    rita.find("RECOVERED", channel="C0INC", since=failed.ts)
 
 
 def test_replicas_of_the_cms_stand_on_the_board_in_the_log_and_at_the_end(stage: Stage) -> None:
