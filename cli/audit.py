@@ -156,6 +156,8 @@ def people(day: str) -> None:
         on = date.fromisoformat(day)
     except ValueError:
         raise click.BadParameter(f"{day!r} is no day; give it as 2026-11-22.") from None
+    if on > now().date():
+        raise click.BadParameter(f"{day} has not come yet. The last day that can be told is {now():%Y-%m-%d}.")
     journal, _ = open_journal_of(load_settings(), None)
     try:
         click.echo(records_of.people_text(journal, on), nl=False)
@@ -177,7 +179,10 @@ def review(incident: str, text: str, who: str, otp: str | None, writer: str) -> 
     if actor.code_step <= root.desk.spent().get(who, 0):
         raise click.ClickException("This one-time code was used before. Nothing happened. Wait for the next one.")
     if person is None or not person.may("audit"):
-        raise click.ClickException(f"{actor.name} does not hold the role audit. Nothing happened.")
+        may = ", ".join(p.name for p in root.desk.rules.policy.persons if p.may("audit")) or "nobody in the policy"
+        raise click.ClickException(
+            f"{actor.name} does not hold the role audit. Nothing happened. It is held by: {may}."
+        )
     root.journal.head(incident)
     Register(root.journal).reviewed(actor, incident, text)
     click.echo(f"{actor.name} reviewed {incident} at {now():%Y-%m-%d %H:%M:%S} UTC; it is in the register.")
@@ -198,7 +203,8 @@ def follow_ups(as_json: bool) -> None:
     else:
         for item in left:
             click.echo(f"{item['incident']:<18} {item['key']:<24} {item['text']}")
-        click.echo(f"{len(left)} open." if left else "Nothing is left to do.")
+        how = "When one is done: lync-dr audit settle INCIDENT KEY --person YOU --text 'what was done'"
+        click.echo(f"{len(left)} open. {how}" if left else "Nothing is left to do.")
 
 
 @audit.command("settle")

@@ -219,7 +219,7 @@ def _approval(vote: Vote) -> dict[str, Any]:
 
 def people_text(journal: Journal, on: date) -> str:
     """`audit people --on DATE`: who was in the policy at the end of that day. Raises LookupError before the first."""
-    lines = [f"{'person':<24} {'roles':<40} Slack"]
+    lines = [f"At the end of {on} (UTC), by the policy in the register:", f"{'person':<24} {'roles':<40} Slack"]
     for person in Register(journal).people_on(on):
         ids = ", ".join(f"{s.team}/{s.user}" for s in person.slack) or "none"
         lines.append(f"{person.name:<24} {', '.join(sorted(person.roles)) or 'none':<40} {ids}")

@@ -196,7 +196,10 @@ class Register:
         moment = end or _end_of(day)
         text = self.text_on("policy", moment)
         if text is None:
-            raise LookupError(f"No policy had been stated by the end of {day}. The register begins later.")
+            raise LookupError(
+                f"The register holds no policy from {day} or before, so it cannot say who could do what then. The bot "
+                "writes the policy into it when it starts, and after each change."
+            )
         policy = Policy.model_validate(json.loads(text))
         return tuple(sorted(policy.persons, key=lambda p: (p.order, p.name)))
 

@@ -108,10 +108,19 @@ def test_who_could_do_what_on_that_day_and_the_sign_off(installation: Installati
     today = datetime.now(UTC).date().isoformat()
     people = here.within("audit", "people", "--on", today)
     assert people.returncode == 0, people.stderr
+    assert people.stdout.startswith(f"At the end of {today} (UTC), by the policy in the register:\n")
     assert "Bo Lund" in people.stdout
+    later = here.within("audit", "people", "--on", "2999-01-01")
+    assert later.returncode == 2
+    assert "2999-01-01 has not come yet" in later.stderr
+    before = here.within("audit", "people", "--on", "2020-01-01")
+    assert (before.returncode, before.stdout) == (1, "")
+    assert "no policy from 2020-01-01 or before" in before.stderr
     here.enroll("dana", "bo")
     review = ["audit", "review", name, "--text", "seen", "--person"]
-    assert here.within(*review, "bo", "--otp", here.code("bo")).returncode == 1
+    refused = here.within(*review, "bo", "--otp", here.code("bo"))
+    assert refused.returncode == 1
+    assert "does not hold the role audit. Nothing happened. It is held by: Dana Ito." in refused.stderr
     wrong = here.within(*review, "dana", "--otp", "000000")
     assert (wrong.returncode, wrong.stderr) == (1, "Error: That is not your one-time code. Nothing happened.\n")
     assert here.within(*review, "dana", "--otp", here.code("dana")).returncode == 0
@@ -134,6 +143,7 @@ def test_many_incidents_are_read_side_by_side_and_judged_as_ever(installation: I
     # The same as one process reads, one after the other.
     assert listed == list_data(desk.journal)
     assert [one["number"] for one in listed] == list(range(1, 2 * ALONE + 2))
+    assert f"{len(listed)} open. When one is done: lync-dr audit settle" in here.within("audit", "follow-ups").stdout
     left = json.loads(here.lync_dr("audit", "follow-ups", "--json").stdout)
     assert [one["key"] for one in left] == [f"left-{number}" for number in range(2 * ALONE + 1)]
     # One that cannot be believed is said with its own sentence, as before.
