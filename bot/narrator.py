@@ -85,6 +85,8 @@ class Narrator:
             threading.Thread(target=self._keep_lease, name="narrator-lease", daemon=True),
         ]
         self.narrating = False
+        self._term = 0
+        """How often this bot has become the one that narrates."""
         outbox.mine, outbox.elsewhere = self.still_mine, self._elsewhere
 
     # --- life ---------------------------------------------------------------------------------------------
@@ -112,12 +114,15 @@ class Narrator:
     def _run(self) -> None:
         after = None
         scanned = 0.0
+        term = 0
         while not self._stopping.is_set():
             try:
                 if not self.narrating:
-                    after = None
                     self._stopping.wait(0.1)
                     continue
+                if term != self._term:
+                    term, after = self._term, None
+                    self._forget()
                 if after is None:
                     after = self.desk.journal.last_bell()
                     scanned = 0.0
@@ -152,18 +157,25 @@ class Narrator:
     def _renew(self) -> bool:
         asked = time.monotonic()
         mine = self.notes.lease(LEASE, self._owner, LEASE_S)
-        had, self.narrating = self.narrating, mine
+        had = self.narrating
         if mine:
             self._renewed = asked
-        elif had:
+            self._term += not had
+        self.narrating = mine
+        if had and not mine:
             log.warning("Another bot narrates now")
             self.outbox.drop()
-            with self._lock:
-                self._tales.clear()
-                # What waited is dropped: should this bot narrate again, it asks for each once more.
-                self._halted.clear()
-                self._said_for_workers.clear()
         return mine
+
+    def _forget(self) -> None:
+        """Another bot may have told some of it since: hear everything from the first record, and ask for each post once
+        more. Done by the thread that hears, and when a term begins rather than when it ends: whoever stood still may
+        go on hearing for a moment before it knows that its term is over."""
+        self.outbox.drop()
+        with self._lock:
+            self._tales.clear()
+            self._halted.clear()
+            self._said_for_workers.clear()
 
     def still_mine(self) -> bool:
         """Whether this bot may send now. A process that was frozen for longer than its lease asks before it speaks.

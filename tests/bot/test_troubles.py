@@ -16,9 +16,9 @@ from slack_sdk.web import SlackResponse
 from bot.app import Doors
 from bot.draw.post import Post
 from bot.draw.reader import Reader
-from bot.narrator import Narrator
+from bot.narrator import LEASE, Narrator
 from bot.notes import FileNotes
-from bot.outbox import RED, Item, Outbox
+from bot.outbox import PROGRESS, RED, Item, Outbox
 from bot.watch import Waits
 from bot.web import Me, web_client
 from cli.someone import label_of
@@ -273,3 +273,23 @@ def test_a_journal_that_lost_its_end_is_said_and_holds_up_no_other(slack: Slack,
         rita.find("Nothing is open for fa1", "ends at record", ephemeral=True)
     finally:
         stage.stop()
+
+
+def test_a_bot_that_heard_on_after_its_term_tells_everything_when_it_narrates_again(wall: Wall, tmp_path: Path) -> None:
+    """It stood still while another bot took over, and hears on for a moment before it knows."""
+    world = World().asked()
+    out = box(wall, tmp_path)
+    narrator = Narrator(world.bot, out, out.notes, Reader(POLICY), wall.ask, lambda: datetime.now(UTC))
+    assert out.notes.lease(LEASE, "the other bot", 60)
+    narrator.narrating = True
+    assert not narrator._renew()
+    narrator.catch_up(world.incident)
+    wait_for(lambda: not out.waiting(above=PROGRESS), "the posts to be left to the other bot")
+    assert wall.texts("C0INC") == []
+    out.notes.release(LEASE, "the other bot")
+    narrator.start()
+    try:
+        wait_for(lambda: any("APPROVE?" in text for text in wall.texts("C0INC")), "the card")
+    finally:
+        narrator.stop()
+        out.stop()
