@@ -233,7 +233,8 @@ class Play:
         self.red.append(red.text)
         self.seen.stage("Chen Wu, who may operate, reads the red text and presses Run again")
         self.chen.press(red, label_of(red, "Run again"))
-        done = self.rita.find("RECOVERED", channel=CHANNEL, limit_s=80)
+        # Its button tells the summary from other messages, which say how it ended a moment before.
+        done = self.rita.find(channel=CHANNEL, button="Stakeholder text", limit_s=80)
         if "RECOVERED" not in done.text.split("\n", 1)[0]:
             raise Spoiled(f"The run ended otherwise:\n{done.text}")
 
@@ -244,7 +245,7 @@ class Play:
         self.seen.look()
         self.seen.say("\nNames on dns2 now: " + " · ".join(f"{n} → {v}" for n, v in values.items()))
         if behind := [name for name, value in values.items() if value != FE2]:
-            summary = self.rita.find("RECOVERED", "Asked", channel=CHANNEL).text
+            summary = self.rita.find(channel=CHANNEL, button="Stakeholder text").text
             debt = [line for line in summary.splitlines() if "dns2" in line]
             raise Spoiled(
                 f"dns: {', '.join(behind)} on dns2 do not lead to fe2 ({FE2}). The summary says: "

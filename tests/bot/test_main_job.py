@@ -26,5 +26,5 @@ def test_declare_refuse_self_approve_run_recover(stage: Stage) -> None:
     assert "4,212 users" in asked["confirm"]["text"]
     bo.find("Your approval counted", dm=True, ephemeral=False)
     rita.find("APPROVED", "Bo Lund", channel="C0INC")
-    summary = rita.find("RECOVERED", channel="C0INC", limit_s=30)
+    summary = rita.find("RECOVERED", channel="C0INC", button="Stakeholder text", limit_s=30)
     assert "fe2 Leeds" in summary.text
