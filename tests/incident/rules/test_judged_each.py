@@ -186,7 +186,9 @@ def test_a_lifted_stop_needs_somebody_who_may_lift_it():
     state = play.s
     assert judge_words(state, POLICY) == ()
     assert [f.key for f in judge_words(state, roles("bo", "approve"))] == ["role"]
-    assert [f.key for f in judge_words(replace(state, went_on=((None, T1, 9),)), POLICY)] == ["nobody"]
+    unseen = who("UBO").model_copy(update={"account": None})
+    for actor, key in ((None, "nobody"), (unseen, "unseen")):
+        assert [f.key for f in judge_words(replace(state, went_on=((actor, T1, 9),)), POLICY)] == [key]
 
 
 def test_a_stop_is_lifted_by_nobody_who_was_locked_out_before():
