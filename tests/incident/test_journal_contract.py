@@ -223,7 +223,9 @@ def test_holds_are_for_the_whole_estate(kept: tuple[Any, Make]) -> None:
     with pytest.raises(Fenced):
         hand.append(one, [], epoch=2, take=["cms"])
     hand.append(one, [intent()], epoch=1, take=["cms"], give=["cms"])
-    two = hand.append(two, [hand_taken()], epoch=1, take=["cms"])
+    # Nobody lets go of what another incident holds.
+    two = hand.append(two, [hand_taken()], epoch=1, take=["cms"], give=["pool:fe1"])
+    assert dict(bot.holds()) == {"cms": B, "pool:fe1": A}
     bot.read(B)
     bot.append(two, [closed()])
     assert dict(bot.holds()) == {"pool:fe1": A}
