@@ -14,7 +14,7 @@ from datetime import datetime
 from incident.approvals_check import judge
 from incident.clocks import Figures, between, clock_time, day, figures, minutes, zone_label
 from incident.ending import headline, tone
-from incident.events import Actor, Intent
+from incident.events import Actor, Intent, Outcome
 from incident.plans import PARTS, changes, departs, part_of
 from incident.policy import Policy
 from incident.record import Record
@@ -178,18 +178,30 @@ def _changed(state: Incident) -> Row:
     return Row("Changed", "", ", ".join(parts) or "nothing")
 
 
+def _named(where: Sequence[str]) -> str:
+    """Which steps, in brackets, each once; nothing where it was no step's."""
+    names = ", ".join(dict.fromkeys(name for name in where if name))
+    return f" ({names})" if names else ""
+
+
 def _went_wrong(state: Incident, records: Sequence[Record]) -> Row:
     codes = Counter(r.code for r in records)
+
+    def ended(code: str) -> list[str]:
+        """The parts whose calls ended so, once for each call."""
+        steps = [state.step(r.event.step) for r in records if r.code == code and isinstance(r.event, Outcome)]
+        return [PARTS.get(part_of(step), step.id) for step in steps if step is not None]
+
     found = [
-        (codes["STP003E"], "red text"),
-        (codes["STP004E"], "call refused before it ran"),
-        (codes["STP003W"], "call whose end is not known"),
-        (sum(1 for s in state.steps if s.status == "degraded"), "step left degraded"),
-        (codes["APR013W"], "approval voided"),
-        (codes["APR014W"], "question lapsed"),
-        (codes["RUN003E"], "refusal by a worker"),
+        (ended("STP003E"), "red text"),
+        (ended("STP004E"), "call refused before it ran"),
+        (ended("STP003W"), "call whose end is not known"),
+        ([s.title for s in state.steps if s.status == "degraded"], "step left degraded"),
+        ([""] * codes["APR013W"], "approval voided"),
+        ([""] * codes["APR014W"], "question lapsed"),
+        ([""] * codes["RUN003E"], "refusal by a worker"),
     ]
-    text = ", ".join(f"{count} × {what}" for count, what in found if count)
+    text = ", ".join(f"{len(where)} × {what}{_named(where)}" for where, what in found if where)
     rulings = len(state.rulings)
     if rulings:
         text += f"; {rulings} decided by people"

@@ -64,7 +64,7 @@ def test_the_first_screen_answers_what_an_auditor_asks():
         "Approved before change YES first change 03:08:42, 1 s after",
         "Ran what was approved YES 3 of 3 planned calls sent; 1 run again; 0 altered",
         "Changed CMS, pool, 1 DNS change",
-        "Went wrong 1 × red text",
+        "Went wrong 1 × red text (pool); 1 decided by people",
         "1 told, 1 answered; refused: 1 self-approval, 1 outsider",
         "about 5 min",
         "WHOLE whole: 41 entries, 2 signers; register without gap",
